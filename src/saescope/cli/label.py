@@ -1,0 +1,26 @@
+"""`saescope label`: describe features from their examples."""
+
+from typing import Annotated
+
+import typer
+
+from .common import State, checked, command
+from .spec_help import argument, default, option
+
+
+def add(app: typer.Typer, panel: str) -> None:
+    command(app, "label", rich_help_panel=panel)(label)
+
+
+def label(
+    state: State,
+    extraction: Annotated[str, argument("LabelFeatures", "extraction", show_default=False)],
+    features: Annotated[str, option("LabelFeatures", "features")] = default("LabelFeatures", "features"),
+    explainer: Annotated[str, option("LabelFeatures", "explainer")] = default("LabelFeatures", "explainer"),
+) -> None:
+    """Describe the features of an extraction."""
+    from ..specs import LabelFeatures
+    from .show import work
+
+    spec = checked(LabelFeatures, extraction=extraction, features=features, explainer=explainer)
+    state.answer(state.run(spec), work.label)

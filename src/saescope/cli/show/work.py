@@ -1,0 +1,129 @@
+"""What a finished training, extraction or labelling says."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from .parts import AMBER, FILL, facts, heading, label_text, next_steps, quiet, table, title
+from .things import quality
+from .words import clean, count, duration, number, percent, plural, size
+
+Document = Mapping[str, Any]
+
+
+def train(document: Document, console: Console, prefix: str, dataset: str = "D") -> None:
+    title(console, document["sae"], f"trained in {duration(document.get('seconds'))}")
+    pairs: list[tuple[str, Any]] = [
+        ("read", f"{count(document.get('tokens'))} tokens in {count(document.get('steps'))} steps"),
+        ("speed", f"{count(document.get('tokens_per_second'))} tokens/s"),
+    ]
+    facts(console, pairs + quality(document))
+    next_steps(console, prefix, f"extract --sae {document['sae']} --dataset {dataset}")
+
+
+def extract(document: Document, console: Console, prefix: str) -> None:
+    """One extraction, or several made in one pass."""
+    several = document.get("extractions") or [document]
+    for place, each in enumerate(several):
+        if place:
+            console.print()
+        _extraction(each, console)
+    name = several[0]["extraction"]
+    next_steps(
+        console,
+        prefix,
+        f"label {name}",
+        f"features list {name} --sort density --order desc",
+        f"features show {name} 0",
+    )
+
+
+def _extraction(document: Document, console: Console) -> None:
+    seconds, tokens = document.get("seconds"), document.get("tokens")
+    title(
+        console,
+        document["extraction"],
+        f"{count(document.get('features'))} features",
+        f"{count(document.get('samples'))} samples",
+        f"{count(tokens)} tokens",
+    )
+    console.print()
+    phases(console, document.get("phases") or {}, seconds, tokens, document.get("tokens_per_second"))
+    console.print()
+    probe = document.get("probe") or {}
+    pairs = [(f"probe {name}", value) for name, value in quality(probe)]
+    if document.get("peak_memory_bytes") is not None:
+        pairs.append(("peak memory", size(document["peak_memory_bytes"])))
+    if document.get("vectorization_batch_size") is not None:
+        pairs.append(("batch size", f"{document['vectorization_batch_size']} samples reduced at once"))
+    if document.get("dead") is not None:
+        pairs.append(("dead", f"{count(document['dead'])} features"))
+    facts(console, pairs)
+
+
+def phases(
+    console: Console, parts: Document, seconds: float | None, tokens: float | None, speed: float | None = None
+) -> None:
+    """Each phase with its seconds and its share of the whole."""
+    whole = seconds or sum(parts.values()) or 1.0
+    made = table("phase", ">seconds", ">share", "")
+    for name, value in parts.items():
+        bar = "█" * round(24 * min(1.0, value / whole))
+        made.add_row(
+            Text(clean(name).replace("_", " ")),
+            number(value, 1),
+            f"{100 * value / whole:.0f} %",
+            Text(bar, style=AMBER),
+        )
+    rate = f"{count(speed or tokens / whole)} tokens/s" if tokens else ""
+    made.add_row(Text("in all", style="bold"), number(whole, 1), "", Text(rate))
+    console.print(made)
+
+
+def stages(console: Console, rows: Sequence[Document]) -> None:
+    """The stages of the demo: time and tokens per second."""
+    whole = sum(row.get("seconds") or 0.0 for row in rows) or 1.0
+    made = table("stage", ">time", ">share", "", ">tokens/s")
+    for row in rows:
+        value = row.get("seconds") or 0.0
+        kept = Text("already in the home", style="dim")
+        bar = kept if row.get("kept") else Text("█" * round(24 * value / whole), style=AMBER)
+        made.add_row(
+            Text(clean(row["name"])),
+            duration(row.get("seconds")),
+            f"{100 * value / whole:.0f} %",
+            bar,
+            count(row.get("tokens_per_second")),
+        )
+    made.add_row(Text("in all", style="bold"), duration(whole), "", "", "")
+    console.print(made)
+
+
+def label(document: Document, console: Console, prefix: str) -> None:
+    name = document["extraction"]
+    title(
+        console,
+        name,
+        f"{plural(document['labelled'], 'feature')} labelled in {duration(document.get('seconds'))}",
+    )
+    if document.get("median_clarity") is not None:
+        clarity = f"median clarity {number(document['median_clarity'])}"
+        quiet(console, f"{clarity} (the share of a feature's examples that its label covers)")
+    rows = document.get("examples_of_labels") or []
+    if rows:
+        heading(console, "the clearest of them")
+        figures = {"density": percent, "max": lambda value: number(value, 1), "clarity": number}
+        known = {name: show for name, show in figures.items() if rows[0].get(name) is not None}
+        made = table(">index", ("label", FILL), *(f">{name}" for name in known))
+        for row in rows:
+            values = (show(row.get(name)) for name, show in known.items())
+            made.add_row(Text(str(row["index"]), style="bold"), label_text(row["label"]), *values)
+        console.print(made)
+    next_steps(
+        console,
+        prefix,
+        f"features list {name} --sort clarity --order desc",
+        f"features list {name} --search WORDS",
+    )

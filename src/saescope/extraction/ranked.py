@@ -1,0 +1,88 @@
+"""Per feature, the k rows of lowest priority number: one structure for strongest, sampled and silent examples.
+
+Rows wait in a buffer and are merged into the kept ones a few times in a run; only rows that can still get in are
+let into the buffer. The state is bounded by features × k, whatever the number of samples.
+"""
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+Rows = dict[str, Tensor]
+_OPEN = torch.iinfo(torch.int32).max
+
+
+class Ranked:
+    """Keeps, for each feature, the k rows with the smallest (priority, sample).
+
+    A row is a feature, a priority in [0, 2^31), a sample id and any further columns; (feature, sample) is unique.
+    """
+
+    def __init__(self, d_sae: int, k: int, device: torch.device | str = "cpu") -> None:
+        self.d_sae, self.k = d_sae, k
+        self.kept: Rows = {}
+        self.worst = torch.full((d_sae,), _OPEN, dtype=torch.int64, device=device)
+        self._waiting: list[Rows] = []
+        self._n_waiting = 0
+        self._room = max(d_sae * k // 2, 1 << 16)
+
+    def wanted(self, feature: Int[Tensor, "n"], priority: Int[Tensor, "n"]) -> Bool[Tensor, "n"]:
+        """Rows that could still get in. Equal priorities stay in the running: the sample id decides later."""
+        return priority <= self.worst[feature]
+
+    def offer(self, rows: Rows) -> None:
+        """Hand in rows; merge when enough are waiting."""
+        n = len(rows["feature"])
+        if n:
+            self._waiting.append(rows)
+            self._n_waiting += n
+        if self._n_waiting >= self._room:
+            self.settle()
+
+    def settle(self) -> None:
+        """Merge what waits into what is kept."""
+        if not self._waiting:
+            return
+        parts = [self.kept, *self._waiting] if self.kept else self._waiting
+        self._waiting, self._n_waiting = [], 0
+        order = _order(
+            torch.cat([part["feature"] for part in parts]),
+            torch.cat([part["priority"] for part in parts]),
+            torch.cat([part["sample"] for part in parts]),
+            self.k,
+        )
+        columns = list(parts[0])
+        self.kept = {}
+        for name in columns:
+            self.kept[name] = torch.cat([part[name] for part in parts])[order]
+            for part in parts:
+                del part[name]
+        self._close()
+
+    def merge(self, other: "Ranked") -> None:
+        """Take in everything another one keeps."""
+        other.settle()
+        if other.kept:
+            self._waiting.append(dict(other.kept))
+        self.settle()
+
+    def _close(self) -> None:
+        """Note each full feature's worst kept priority."""
+        feature = self.kept["feature"].long()
+        count = torch.bincount(feature, minlength=self.d_sae)
+        full = count >= self.k
+        last = (count.cumsum(0) - 1)[full]
+        self.worst[full] = self.kept["priority"][last].long()
+
+
+def _order(
+    feature: Int[Tensor, "n"], priority: Int[Tensor, "n"], sample: Int[Tensor, "n"], k: int
+) -> Int[Tensor, "kept"]:
+    """Row numbers of the first k of each feature, ordered by (feature, priority, sample)."""
+    by_sample = torch.sort(sample, stable=True).indices
+    key = (feature.long() << 32 | priority.long())[by_sample]
+    key, by_key = torch.sort(key, stable=True)
+    counts = torch.unique_consecutive(key >> 32, return_counts=True)[1]
+    first = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    rank = torch.arange(len(key), device=key.device) - first
+    return by_sample[by_key[rank < k]]

@@ -1,0 +1,134 @@
+"""Where files live, and the one reader of the environment.
+
+    home/
+      studio.db           the catalogue (unless SAESCOPE_DATABASE_URL says otherwise)
+      artifacts/          whole things only: datasets/ID, models/ID, saes/ID, extractions/ID, tokens/HASH
+      work/               things in the making, and the state of runs that can be resumed
+
+Paths are made of our own ids, never of a user's string. A thing is made in `work/`, synced, and renamed into
+`artifacts/`: it is there whole or not at all.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import NoSpace, WrongRequest
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+class Home:
+    """A studio's folder."""
+
+    def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
+        chosen = root or os.environ.get("SAESCOPE_HOME") or _default_root()
+        self.root = Path(chosen).expanduser().resolve()
+        try:
+            self.artifacts.mkdir(parents=True, exist_ok=True)
+            self.work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WrongRequest(
+                f"home {str(self.root)!r} cannot be used: {error.strerror}", "give another folder with --home"
+            ) from None
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work"
+
+    @property
+    def database_url(self) -> str | None:
+        """The catalogue's address when it is not the home's own SQLite file."""
+        return os.environ.get("SAESCOPE_DATABASE_URL") or None
+
+    @property
+    def database_file(self) -> Path:
+        return self.root / "studio.db"
+
+    def artifact(self, kind: str, id: str) -> Path:
+        """The folder of one whole thing: kind is datasets, models, saes, extractions or tokens."""
+        return self.artifacts / kind / id
+
+    @contextlib.contextmanager
+    def making(self, kind: str, id: str) -> Iterator[Path]:
+        """A fresh folder that becomes `artifact(kind, id)` when the block ends well, and nothing otherwise."""
+        draft = self.work / f"{kind}-{id}-{secrets.token_hex(4)}"
+        final = self.artifact(kind, id)
+        try:
+            draft.mkdir(parents=True)
+            yield draft
+            sync_tree(draft)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            draft.rename(final)
+            sync_folder(final.parent)
+        except OSError as error:
+            raise no_space(error, self.root) or error from None
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def discard(self, kind: str, id: str) -> None:
+        """Remove a whole thing: out of sight first, then from the disk."""
+        grave = self.work / f"removed-{id}-{secrets.token_hex(4)}"
+        with contextlib.suppress(FileNotFoundError):
+            self.artifact(kind, id).rename(grave)
+        shutil.rmtree(grave, ignore_errors=True)
+
+
+def _default_root() -> str:
+    from platformdirs import user_data_dir
+
+    return user_data_dir("saescope")
+
+
+def new_id() -> str:
+    """A ULID: 26 characters, ordered by time of making."""
+    number = (int(time.time() * 1000) << 80) | secrets.randbits(80)
+    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def no_space(error: OSError, where: Path) -> NoSpace | None:
+    """The clear line for a full disk, or None when the error is another one."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return None
+    return NoSpace(f"no space left under {str(where)!r}", "free some space, or give another folder with --home")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place, sync it, rename it: the old content or the new, never a part."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(draft, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise no_space(error, path.parent) or error from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def sync_tree(folder: Path) -> None:
+    """Force every file below a folder, and the folders, to the disk."""
+    for path in sorted(folder.rglob("*")):
+        sync_folder(path)
+    sync_folder(folder)
+
+
+def sync_folder(path: Path) -> None:
+    """fsync one file or folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,43 @@
+"""`dataset add`: documents into the home."""
+
+from typing import Any
+
+from ..data.documents import import_documents
+from ..data.sources import open_source
+from ..home import new_id
+from ..records import Dataset
+from ..specs import AddDataset
+from ..store import catalogue
+from .clock import now
+from .context import Context
+from .show import show_dataset
+
+
+def run(spec: AddDataset, context: Context) -> dict[str, Any]:
+    """Import a dataset; its row appears when all of it is on the disk."""
+    catalogue.name_free(context.db, "dataset", spec.name)
+    source = open_source(spec)
+    for note in source.notes:
+        context.notify(note)
+    id = new_id()
+    try:
+        with context.home.making("datasets", id) as folder:
+            summary = import_documents(source, folder, progress=context.tell)
+        record = Dataset(
+            id=id,
+            name=spec.name,
+            source=spec.source,
+            text_field=source.text_field,
+            fingerprint=summary.fingerprint,
+            documents=summary.documents,
+            blank_documents=summary.blank,
+            characters=summary.characters,
+            created=now(),
+        )
+        catalogue.add_dataset(context.db, record)
+    except BaseException:
+        context.home.discard("datasets", id)
+        raise
+    if summary.blank:
+        context.notify(f"{summary.blank} blank documents were left out")
+    return show_dataset(record, context)

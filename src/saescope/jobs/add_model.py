@@ -1,0 +1,53 @@
+"""`model add`: a language model into the home."""
+
+from pathlib import Path
+from typing import Any
+
+from ..home import new_id
+from ..models.load import convert_gguf, load_model
+from ..records import Model
+from ..specs import AddModel
+from ..store import catalogue
+from .clock import now
+from .context import Context
+from .show import show_model
+
+
+def run(spec: AddModel, context: Context) -> dict[str, Any]:
+    """Check that a model loads and note what it is; a GGUF file is converted once, others stay where they are."""
+    catalogue.name_free(context.db, "model", spec.name)
+    id = new_id()
+    is_gguf = spec.source.lower().endswith(".gguf")
+    try:
+        with context.home.making("models", id) as folder:
+            source = spec.source
+            if is_gguf:
+                convert_gguf(Path(source), folder / "checkpoint", progress=context.tell)
+                source = str(folder / "checkpoint")
+            elif Path(source).exists():
+                source = str(Path(source).resolve())
+            model = load_model(source, dtype=spec.dtype, quantize=spec.quantize, progress=context.tell)
+            context.write_vocabulary(model, folder)
+        record = Model(
+            id=id,
+            name=spec.name,
+            source=source if not is_gguf else str(Path(spec.source).resolve()),
+            path=f"artifacts/models/{id}/checkpoint" if is_gguf else None,
+            dtype=spec.dtype,
+            quantize=spec.quantize,
+            family=model.family,
+            layers=model.layers,
+            d_model=model.d_model,
+            context=model.max_context,
+            vocabulary=model.vocabulary,
+            fingerprint=model.fingerprint,
+            tokenizer_fingerprint=model.tokenizer_fingerprint,
+            hookpoints=dict(model.hookpoints),
+            created=now(),
+        )
+        catalogue.add_model(context.db, record)
+    except BaseException:
+        context.home.discard("models", id)
+        raise
+    context.keep_model(record, model)
+    return show_model(record)

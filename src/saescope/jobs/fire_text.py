@@ -1,0 +1,61 @@
+"""`features fire`: which features are active on a text."""
+
+from typing import Any
+
+import torch
+
+from ..errors import BadValue
+from ..extraction.fire import fire
+from ..models.language_model import LanguageModel
+from ..specs import FireText
+from ..store.labels import current_labels
+from .context import Context
+
+
+def run(spec: FireText, context: Context) -> dict[str, Any]:
+    """Pass one text through the model and the SAE of an extraction."""
+    extraction, _ = context.extraction(spec.extraction)
+    record, sae = context.sae(extraction.sae)
+    model_record, model = context.model(extraction.model)
+    hookpoint = context.check_fits(record, sae, model)
+    ids = encode_prompt(spec.text, model)
+    strings = context.vocabulary(model_record)
+    x = model.read(torch.tensor([ids]), [hookpoint])[hookpoint][0]
+    fired = fire(sae, x, valid_positions(ids, model, bool(extraction.spec.get("include_special"))), spec.limit)
+    labels = current_labels(context.db, extraction.id, fired.features)
+    return {
+        "extraction": extraction.name,
+        "tokens": [strings[id] for id in ids],
+        "token_ids": ids,
+        "features": [
+            {
+                "index": feature,
+                "label": labels[feature].text if feature in labels else None,
+                "max": max(activations),
+                "activations": activations,
+            }
+            for feature, activations in zip(fired.features, fired.activations, strict=True)
+        ],
+    }
+
+
+def encode_prompt(text: str, model: LanguageModel) -> list[int]:
+    """Token ids of a text, with BOS in front (EOS where the tokenizer has no BOS)."""
+    tokenizer = model.tokenizer
+    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    ids = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+    if not ids:
+        raise BadValue("the text holds no token", "write some text")
+    if len(ids) + 1 > model.max_context:
+        raise BadValue(
+            f"the text has {len(ids) + 1} tokens, and the model takes {model.max_context}", "use a shorter text"
+        )
+    return [first, *ids]
+
+
+def valid_positions(ids: list[int], model: LanguageModel, include_special: bool) -> torch.Tensor:
+    """Which positions count: not the first, nor any BOS, EOS or padding token, unless those are included."""
+    tokenizer = model.tokenizer
+    special = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    counts = [include_special or (position > 0 and id not in special) for position, id in enumerate(ids)]
+    return torch.tensor(counts, device=model.device)

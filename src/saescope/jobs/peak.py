@@ -1,0 +1,12 @@
+"""The most memory this process has held."""
+
+import resource
+import sys
+
+
+class PeakMemory:
+    """Peak resident memory, in bytes, from the start of the process (the kernel counts no finer)."""
+
+    def stop(self) -> int:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

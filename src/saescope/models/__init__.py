@@ -1,0 +1,1 @@
+"""Language models: load one, read or edit what flows through it. Knows no SAE and no store."""

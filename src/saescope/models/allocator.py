@@ -1,0 +1,24 @@
+"""Keep the memory that tensors free, so that the next forward need not ask the system for it again."""
+
+import ctypes
+import functools
+import platform
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Ask glibc never to map or trim large blocks; True where it agreed, False on any other C library.
+
+    A forward frees and allocates the same large tensors again and again; by default each goes back to the
+    kernel and comes back as fresh zeroed pages. Call it once, before the first tensor.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+        return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    except (OSError, AttributeError):
+        return False

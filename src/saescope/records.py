@@ -1,0 +1,195 @@
+"""What rooms pass to each other: frozen records, and Arrow tables where there are many rows.
+
+The tensor wing makes them, the store keeps them, the command line and the web show them. No torch here.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Record:
+    """A frozen record that can be shown as JSON."""
+
+    def to_json(self) -> dict[str, Any]:
+        return _plain(asdict(self))  # type: ignore[call-overload]
+
+
+def _plain(value: Any) -> Any:
+    """Paths to strings, tuples to lists, numpy scalars to Python's."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value
+
+
+# ---- the catalogue: one record per row -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Dataset(Record):
+    """Documents in the home."""
+
+    id: str
+    name: str
+    source: str
+    text_field: str | None
+    fingerprint: str
+    """Hash of the documents' text, in order."""
+    documents: int
+    blank_documents: int
+    """Documents without any text, counted and left out."""
+    characters: int
+    created: str
+
+
+@dataclass(frozen=True)
+class Model(Record):
+    """A language model in the home."""
+
+    id: str
+    name: str
+    source: str
+    path: str | None
+    """Folder of the converted checkpoint inside the home; None when the source itself is read."""
+    dtype: str
+    quantize: str
+    family: str
+    layers: int
+    d_model: int
+    context: int
+    """Longest context the model takes, in tokens."""
+    vocabulary: int
+    fingerprint: str
+    """Hash of configuration, weights and tokenizer."""
+    tokenizer_fingerprint: str
+    hookpoints: dict[str, int]
+    """Every hookpoint and its width."""
+    created: str
+
+
+@dataclass(frozen=True)
+class SaeInfo(Record):
+    """A sparse autoencoder in the home."""
+
+    id: str
+    name: str
+    kind: str
+    d_in: int
+    d_sae: int
+    model: str
+    hookpoint: str
+    source: str
+    """Where it came from: a folder, or the dataset it was trained on."""
+    fingerprint: str
+    metrics: dict[str, float | None]
+    """fvu, l0, dead and ce_recovered, where they are known."""
+    created: str
+
+
+@dataclass(frozen=True)
+class Extraction(Record):
+    """A finished pass of one SAE over one dataset."""
+
+    id: str
+    name: str
+    sae: str
+    model: str
+    dataset: str
+    hookpoint: str
+    samples: int
+    tokens: int
+    """Valid tokens: those that count."""
+    features: int
+    context: int
+    top_k: int
+    spec: dict[str, Any]
+    provenance: dict[str, Any]
+    """Fingerprints of model, tokenizer, SAE, dataset and code, and the probe."""
+    created: str
+
+
+@dataclass(frozen=True)
+class Label(Record):
+    """A description of a feature, with who or what wrote it."""
+
+    feature: int
+    text: str
+    source: str
+    """lexical, llm or person."""
+    model: str | None
+    created: str
+    clarity: float | None = None
+    """Share of the examples that the description covers, 0 to 1."""
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+# ---- what verbs yield and return -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Progress(Record):
+    """How far a piece of work has come, in one unit."""
+
+    phase: str
+    done: float
+    total: float | None
+    unit: str
+    """tokens, documents, samples, steps, bytes or features."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TrainStep(Record):
+    """One step of training, measured."""
+
+    step: int
+    tokens: int
+    loss: float
+    fvu: float
+    """Fraction of variance unexplained on this batch."""
+    l0: float
+    """Active features per token."""
+    dead: int
+    """Features that have not been active for the last dead-after tokens."""
+    lr: float
+
+
+@dataclass(frozen=True)
+class Probe(Record):
+    """Whether an SAE fits its hookpoint, on a few samples."""
+
+    fvu: float
+    l0: float
+    norm_ratio: float
+    """Mean norm of the reconstruction over mean norm of the activation."""
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Continuation(Record):
+    """A prompt continued, as text and token ids."""
+
+    text: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Steered(Record):
+    """A prompt continued with and without edits."""
+
+    prompt: str
+    original: str
+    steered: str
+    edits: tuple[dict[str, Any], ...]
+    original_token_ids: tuple[int, ...]
+    steered_token_ids: tuple[int, ...]

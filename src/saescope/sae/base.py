@@ -1,0 +1,266 @@
+"""The contract every kind of SAE keeps, and the one form all of them are held in.
+
+The canonical form, for a row x of d_in numbers in the model's own units, in this order:
+
+    z   = normalise(x)                            none, layer_norm or constant_norm_rescale (see `normalise`)
+    z   = z - b_dec                               only if cfg.apply_b_dec_to_input
+    pre = z @ W_enc + b_enc                       W_enc [d_in, d_sae]
+    f   = activation(pre)                         the kind: TopK, BatchTopK, JumpReLU, ReLU
+    x^  = undo(f @ W_dec + b_dec)                 W_dec [d_sae, d_in]; undo() restores the row's own scale
+
+Nothing else is multiplied in anywhere. A factor that a library keeps beside its weights is folded into them
+when they are read: a scale s of the input (train on x / s) becomes b_enc * s, b_dec * s, threshold * s; a norm
+n of a decoder row that scales the feature becomes W_enc * n, b_enc * n, threshold * n, W_dec / n. Biases are
+never merged (b_dec is subtracted, not multiplied into b_enc), so that a pre-activation on a threshold stays on
+it. SAEs trained here have unit decoder rows: a feature's value is then the length of what it adds to x^.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+Normalisation = Literal["none", "layer_norm", "constant_norm_rescale"]
+
+TILE_ROWS = 128
+"""Rows whose pre-activations exist at once in `active`."""
+
+
+class Active(NamedTuple):
+    """The non-zero activations of a batch, ordered by row, then by feature."""
+
+    rows: Int[Tensor, "n"]
+    features: Int[Tensor, "n"]
+    values: Float[Tensor, "n"]
+
+
+@dataclass(frozen=True)
+class SaeConfig:
+    """What an SAE is, apart from its weights."""
+
+    kind: str
+    d_in: int
+    d_sae: int
+    k: int | None = None
+    """TopK's number of active features; None for the kinds that compare with a threshold."""
+    model: str = ""
+    hookpoint: str = ""
+    apply_b_dec_to_input: bool = True
+    normalise: Normalisation = "none"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What else its file says: dataset, context, seed, tokens, versions."""
+
+
+class Undo(NamedTuple):
+    """What takes a normalised row back: x = z * scale + shift."""
+
+    scale: Float[Tensor, "*batch 1"] | None
+    shift: Float[Tensor, "*batch 1"] | None
+
+
+def normalise(
+    x: Float[Tensor, "*batch d_in"], how: Normalisation
+) -> tuple[Float[Tensor, "*batch d_in"], Undo]:
+    """Scale each row as SAELens does, and say how to take it back.
+
+    layer_norm: (x - mean) / (std + 1e-5) with the unbiased std; taken back by * std + mean, without the 1e-5.
+    constant_norm_rescale: each row to norm sqrt(d_in).
+    """
+    if how == "layer_norm":
+        mean, std = x.mean(-1, keepdim=True), x.std(-1, keepdim=True)
+        return (x - mean) / (std + 1e-5), Undo(std, mean)
+    if how == "constant_norm_rescale":
+        scale = x.norm(dim=-1, keepdim=True) / x.shape[-1] ** 0.5
+        return x / scale, Undo(scale, None)
+    return x, Undo(None, None)
+
+
+class Sae(nn.Module):
+    """A sparse autoencoder in canonical form; one subclass per kind.
+
+    Every method takes rows of any float type and answers in the type and on the device of the weights.
+    """
+
+    kind: ClassVar[str]
+    tensors: ClassVar[tuple[str, ...]] = ("W_enc", "b_enc", "W_dec", "b_dec")
+
+    W_enc: Float[nn.Parameter, "d_in d_sae"]
+    b_enc: Float[nn.Parameter, "d_sae"]
+    W_dec: Float[nn.Parameter, "d_sae d_in"]
+    b_dec: Float[nn.Parameter, "d_in"]
+
+    def __init__(self, cfg: SaeConfig, weights: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.cfg = cfg
+        for name in self.tensors:
+            self.register_parameter(name, nn.Parameter(weights[name], requires_grad=False))
+
+    @property
+    def d_in(self) -> int:
+        return self.cfg.d_in
+
+    @property
+    def d_sae(self) -> int:
+        return self.cfg.d_sae
+
+    @property
+    def k(self) -> int | None:
+        return self.cfg.k
+
+    def encode(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_sae"]:
+        """Every feature's activation, dense."""
+        return self._activation(self._pre(self._inputs(x)[0]))
+
+    def encode_sparse(
+        self, x: Float[Tensor, "*batch d_in"]
+    ) -> tuple[Float[Tensor, "*batch k"], Int[Tensor, "*batch k"]]:
+        """The non-zero activations and their features; unused places hold value 0 and index 0.
+
+        k is TopK's own, or the widest row's number of active features for the other kinds.
+        """
+        flat = x.reshape(-1, x.shape[-1])
+        rows, features, values = self.active(flat)
+        counts = torch.bincount(rows, minlength=len(flat))
+        width = int(counts.max()) if len(flat) else 0
+        place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+        out_values = values.new_zeros(len(flat), width)
+        out_indices = features.new_zeros(len(flat), width)
+        out_values[rows, place] = values
+        out_indices[rows, place] = features
+        shape = (*x.shape[:-1], width)
+        return out_values.view(shape), out_indices.view(shape)
+
+    @torch.no_grad()
+    def active(self, x: Float[Tensor, "batch d_in"]) -> Active:
+        """The non-zero activations as three columns: the fast path of an extraction, never dense beyond a
+        tile.
+
+        A row's answer does not depend, to the last bit, on the rows beside it: tiles all have one shape.
+        """
+        tiles = [self._sparse(pre) for pre in self._tiles(x)]
+        if not tiles:
+            none = torch.empty(0, dtype=torch.long, device=self.W_enc.device)
+            return Active(none, none, none.to(self.W_enc.dtype))
+        for number, tile in enumerate(tiles):
+            tile.rows.add_(number * TILE_ROWS)
+        return Active(*(torch.cat(column) for column in zip(*tiles, strict=True)))
+
+    def decode(self, features: Float[Tensor, "*batch d_sae"]) -> Float[Tensor, "*batch d_in"]:
+        """The reconstruction in x's own units; not for SAEs that normalise row by row (`forward` is)."""
+        self._check_linear("decode")
+        return features.to(self.W_dec.dtype) @ self.W_dec + self.b_dec
+
+    def decode_sparse(
+        self, values: Float[Tensor, "*batch k"], indices: Int[Tensor, "*batch k"]
+    ) -> Float[Tensor, "*batch d_in"]:
+        """`decode` of what `encode_sparse` gave; nothing of width d_sae is made."""
+        self._check_linear("decode_sparse")
+        return self._sum_rows(values, indices) + self.b_dec
+
+    def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_in"]:
+        """The reconstruction of x, row normalisation included: what the original library's user gets."""
+        z, undo = self._inputs(x)
+        features = self._activation(self._pre(z))
+        x_hat = features @ self.W_dec + self.b_dec
+        if undo.scale is not None:
+            x_hat = x_hat * undo.scale
+        return x_hat if undo.shift is None else x_hat + undo.shift
+
+    def delta(
+        self,
+        x: Float[Tensor, "batch d_in"],
+        features: Int[Tensor, "n"],
+        change: Float[Tensor, "batch n"],
+    ) -> Float[Tensor, "batch d_in"]:
+        """dec(f + change) - dec(f) in x's own units: what to add to x so that these features so change."""
+        moved = change.to(self.W_dec.dtype) @ self.W_dec[features]
+        scale = self._inputs(x)[1].scale
+        return moved if scale is None else moved * scale
+
+    def _inputs(self, x: Float[Tensor, "*batch d_in"]) -> tuple[Float[Tensor, "*batch d_in"], Undo]:
+        """What the encoder matrix is given."""
+        z, undo = normalise(x.to(self.W_enc.dtype), self.cfg.normalise)
+        return (z - self.b_dec if self.cfg.apply_b_dec_to_input else z), undo
+
+    def _pre(self, z: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_sae"]:
+        return z @ self.W_enc + self.b_enc
+
+    def _tiles(self, x: Float[Tensor, "batch d_in"]) -> Iterator[Float[Tensor, "rows d_sae"]]:
+        """Pre-activations of TILE_ROWS rows at a time, in one buffer that is used again.
+
+        The last tile is filled up with zero rows: a matrix product of another shape may round differently.
+        """
+        z, _ = self._inputs(x)
+        buffer = z.new_empty(TILE_ROWS, self.d_sae)
+        for start in range(0, len(z), TILE_ROWS):
+            tile = z[start : start + TILE_ROWS]
+            rows = len(tile)
+            if rows < TILE_ROWS:
+                tile = torch.cat([tile, tile.new_zeros(TILE_ROWS - rows, self.d_in)])
+            torch.addmm(self.b_enc, tile, self.W_enc, out=buffer)
+            yield buffer[:rows]
+
+    def _sum_rows(
+        self, values: Float[Tensor, "*batch k"], indices: Int[Tensor, "*batch k"]
+    ) -> Float[Tensor, "*batch d_in"]:
+        width = values.shape[-1]
+        if not width:
+            return self.b_dec.new_zeros(*values.shape[:-1], self.d_in)
+        flat = nn.functional.embedding_bag(
+            indices.reshape(-1, width),
+            self.W_dec,
+            per_sample_weights=values.reshape(-1, width).to(self.W_dec.dtype),
+            mode="sum",
+        )
+        return flat.view(*values.shape[:-1], self.d_in)
+
+    def _check_linear(self, what: str) -> None:
+        if self.cfg.normalise != "none":
+            raise RuntimeError(
+                f"{what}() needs the row it came from under {self.cfg.normalise}: use forward or delta"
+            )
+
+    def _activation(self, pre: Float[Tensor, "*batch d_sae"]) -> Float[Tensor, "*batch d_sae"]:
+        """The kind's activation function."""
+        raise NotImplementedError
+
+    def _sparse(self, pre: Float[Tensor, "rows d_sae"]) -> Active:
+        """The same, as columns."""
+        raise NotImplementedError
+
+
+class ThresholdSae(Sae):
+    """The kinds whose feature is relu(pre) where pre > threshold (strictly), and 0 elsewhere."""
+
+    tensors = (*Sae.tensors, "threshold")
+
+    threshold: Float[nn.Parameter, "d_sae"]
+
+    def _activation(self, pre: Float[Tensor, "*batch d_sae"]) -> Float[Tensor, "*batch d_sae"]:
+        return torch.where(pre > self._limit(), pre, 0)
+
+    def _sparse(self, pre: Float[Tensor, "rows d_sae"]) -> Active:
+        return above(pre, self._limit())
+
+    def _limit(self) -> Tensor:
+        return self.threshold.clamp(min=0)
+
+
+def above(pre: Float[Tensor, "rows d_sae"], limit: Tensor) -> Active:
+    """The entries of `pre` that exceed `limit`, as columns.
+
+    Eight yes/no bytes are looked at as one word, which makes torch's slow search for non-zeros eight times
+    shorter.
+    """
+    mask = pre > limit
+    if mask.shape[1] % 8:
+        flat = mask.view(-1).nonzero().squeeze(1)
+    else:
+        words = mask.view(-1).view(torch.int64).nonzero().squeeze(1)
+        hits = mask.view(-1, 8)[words].nonzero()
+        flat = words[hits[:, 0]] * 8 + hits[:, 1]
+    rows = torch.div(flat, pre.shape[1], rounding_mode="floor")
+    return Active(rows, flat - rows * pre.shape[1], pre.reshape(-1)[flat])

@@ -1,0 +1,259 @@
+"""What can be asked: one small frozen object per verb.
+
+The library, the command line, the web form and the saved run all hold these same objects. The sentence under
+each field is the flag's help, the form's hint and the API's description. Nothing writes into a spec.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import BadValue
+
+Kind = Literal["topk", "batchtopk", "jumprelu", "relu"]
+KINDS: tuple[Kind, ...] = ("topk", "batchtopk", "jumprelu", "relu")
+Mode = Literal["add", "set", "min", "scale", "ablate"]
+Unit = Literal["max", "raw", "norm"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _checked_name(name: object) -> object:
+    if isinstance(name, str) and not _NAME.fullmatch(name):
+        raise ValueError("use letters, digits, '.', '_' and '-' only, 1 to 100 of them")
+    return name
+
+
+def _checked_batch(size: object) -> object:
+    """`auto`, or a whole number of samples."""
+    if size == "auto":
+        return size
+    if isinstance(size, str) and size.isdigit():
+        size = int(size)
+    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
+        return size
+    raise ValueError("use 'auto' or a positive whole number of samples")
+
+
+Name = Annotated[str, BeforeValidator(_checked_name)]
+BatchSize = Annotated[Literal["auto"] | int, BeforeValidator(_checked_batch)]
+
+
+class Spec(BaseModel):
+    """A request, frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def __init__(self, **fields: object) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise _bad_value(type(self), error) from None
+
+
+def _bad_value(spec: type, error: ValidationError) -> BadValue:
+    """The first thing wrong with a spec, as one line."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][:1]) or spec.__name__
+    flag = field.replace("_", "-")
+    given = "" if first["type"] == "missing" else f", not {first['input']!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    return BadValue(f"{flag}: {message[:1].lower()}{message[1:]}{given}", f"see {spec.__name__} in the help")
+
+
+class AddDataset(Spec):
+    """Bring documents into the home."""
+
+    name: Name
+    """What to call the dataset."""
+    source: str
+    """hf:ORG/NAME[:CONFIG], or a path or glob of .txt .jsonl .csv .parquet files."""
+    text_field: str | None = None
+    """The column or key that holds the text; guessed, with a message, when it is not given."""
+    split: str = "train"
+    """The split of a hub dataset."""
+    limit: int | None = Field(default=None, gt=0)
+    """Take this many documents at most."""
+
+
+class AddModel(Spec):
+    """Bring a language model into the home."""
+
+    name: Name
+    """What to call the model."""
+    source: str
+    """A Hugging Face id, a local checkpoint folder, or a .gguf file."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format to run in; auto takes float32 on a CPU and the checkpoint's own on a GPU."""
+    quantize: Literal["none", "int8", "int4"] = "none"
+    """Weight-only quantization: int8 on a CPU, int8 or int4 on CUDA."""
+
+
+class AddSae(Spec):
+    """Bring a trained SAE into the home."""
+
+    name: Name
+    """What to call the SAE."""
+    source: str
+    """A local folder or file in any supported format, or hf:ORG/NAME/path."""
+    model: str
+    """The language model whose activations it reads."""
+    hookpoint: str
+    """Where it reads them: layers.N.resid_post, layers.N.resid_pre, layers.N.mlp_out, layers.N.attn_out or embed."""
+    format: Literal["auto", "saelens"] = "auto"
+    """The library that wrote it; detected by default."""
+
+
+class TrainSae(Spec):
+    """Train one SAE on one hookpoint."""
+
+    model: str
+    """The language model to read."""
+    dataset: str
+    """The dataset whose text it reads."""
+    hookpoint: str
+    """Where to read: layers.N.resid_post, layers.N.resid_pre, layers.N.mlp_out, layers.N.attn_out or embed."""
+    kind: Kind = "topk"
+    """The activation: topk, batchtopk, jumprelu or relu."""
+    d_sae: int = Field(default=4096, gt=0)
+    """Number of features."""
+    tokens: int = Field(default=1_000_000, gt=0)
+    """Activations to train on; the dataset is read again as often as that takes."""
+    k: int = Field(default=32, gt=0)
+    """Active features per token (topk: exactly, batchtopk: on average, jumprelu: the target L0)."""
+    l1: float = Field(default=5.0, ge=0)
+    """Sparsity coefficient of the relu kind, in units of the normalised activations."""
+    name: Name | None = None
+    """What to call the SAE; made from kind, hookpoint and width when it is not given."""
+    seed: int = Field(default=0, ge=0)
+    """Every random choice comes from this number."""
+    batch: int = Field(default=2048, gt=0)
+    """Activations per step."""
+    lr: float | None = Field(default=None, gt=0)
+    """Peak learning rate; by default 2e-4 / sqrt(d_sae / 16384), as in Gao et al. 2024, times 4 for short runs."""
+    context: int = Field(default=128, gt=1)
+    """Tokens per row of the tokenized dataset."""
+    buffer: int = Field(default=262_144, gt=0)
+    """Activations held for shuffling: the bound of the stream's memory."""
+    reuse: int = Field(default=1, gt=0)
+    """How often each activation in the buffer is drawn before it is replaced: fewer model passes, less variety."""
+    checkpoint_every: int = Field(default=2000, gt=0)
+    """Steps between checkpoints."""
+    include_special: bool = False
+    """Train on position 0 and on BOS, EOS and padding tokens too."""
+
+
+class ExtractFeatures(Spec):
+    """Pass a dataset through a model and its SAEs: statistics and strongest examples of every feature."""
+
+    saes: tuple[str, ...] = Field(min_length=1)
+    """The SAEs, all of one model."""
+    dataset: str
+    """The dataset to read."""
+    samples: int | None = Field(default=None, gt=0)
+    """Rows of the tokenized dataset to read; all of them when it is not given."""
+    context: int = Field(default=128, gt=1)
+    """Tokens per row."""
+    top_k: int = Field(default=100, gt=0)
+    """Strongest examples to keep for each feature."""
+    window: int = Field(default=32, gt=0)
+    """Tokens kept around the peak of each example."""
+    vectorization_batch_size: BatchSize = "auto"
+    """Samples reduced at once: auto, 1, 32, 64, 128, 256 or any number. It changes memory and speed, never results."""
+    include_special: bool = False
+    """Count position 0 and BOS, EOS and padding tokens too."""
+    seed: int = Field(default=0, ge=0)
+    """Chooses which quantile and non-active examples are kept."""
+    name: Name | None = None
+    """What to call the extraction; made from the SAE and the dataset when it is not given."""
+    force: bool = False
+    """Go on even if the SAE explains less than nothing at its hookpoint."""
+
+
+class LabelFeatures(Spec):
+    """Describe features from their examples."""
+
+    extraction: str
+    """The extraction whose features to describe."""
+    features: str = "all"
+    """Which: 'all', or indices and ranges such as 0-99,512. Dead features are passed over."""
+    explainer: Literal["lexical"] = "lexical"
+    """Who describes them: lexical finds the shared tokens and neighbourhoods, without any LLM."""
+
+
+class FireText(Spec):
+    """Which features fire on a text."""
+
+    extraction: str
+    """The extraction whose SAE, model and labels to use."""
+    text: str = Field(min_length=1)
+    """Any text, up to the model's context."""
+    limit: int = Field(default=20, gt=0)
+    """Features to show, strongest first."""
+
+
+class Edit(Spec):
+    """One change to one feature while the model runs."""
+
+    feature: int = Field(ge=0)
+    """The feature's index."""
+    mode: Mode = "add"
+    """add, set (clamp to), min (at least), scale, or ablate."""
+    amount: float = Field(default=0.0, allow_inf_nan=False)
+    """How much, in units of `unit`; a factor for scale; nothing for ablate."""
+    unit: Unit = "max"
+    """max: multiples of the feature's largest activation; raw: its own units; norm: multiples of the residual norm."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Edit":
+        """Read FEATURE:MODE:AMOUNT[:UNIT], as typed after --edit; `512:ablate` needs no amount."""
+        parts = text.split(":")
+        hint = "write FEATURE:MODE:AMOUNT[:UNIT], for example 512:add:2:max or 512:ablate"
+        if not 2 <= len(parts) <= 4 or not parts[0].isdigit():
+            raise BadValue(f"edit {text!r} cannot be read", hint)
+        fields: dict[str, object] = {"feature": int(parts[0]), "mode": parts[1]}
+        if len(parts) == 2 and parts[1] != "ablate":
+            raise BadValue(f"edit {text!r} has no amount", hint)
+        if len(parts) > 2 and parts[2]:
+            try:
+                fields["amount"] = float(parts[2])
+            except ValueError:
+                raise BadValue(f"edit {text!r}: {parts[2]!r} is not a number", hint) from None
+        if len(parts) == 4:
+            fields["unit"] = parts[3]
+        return cls(**fields)
+
+    def __str__(self) -> str:
+        if self.mode in ("ablate",):
+            return f"{self.feature}:ablate"
+        unit = "" if self.mode == "scale" else f":{self.unit}"
+        return f"{self.feature}:{self.mode}:{self.amount:g}{unit}"
+
+
+class SteerText(Spec):
+    """Continue a prompt with and without edits to features."""
+
+    sae: str
+    """The SAE whose features are edited."""
+    prompt: str = Field(min_length=1)
+    """The text to continue."""
+    edits: tuple[Edit, ...] = Field(min_length=1)
+    """The changes to make."""
+    where: Literal["all", "prompt", "generated"] = "all"
+    """Which tokens the edits act on."""
+    max_new_tokens: int = Field(default=64, gt=0)
+    """Tokens to generate."""
+    temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """0 takes the likeliest token; above 0 samples."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the sampling; both texts are sampled with the same one."""
+    extraction: str | None = None
+    """The extraction whose largest activations the unit `max` refers to; the SAE's newest when it is not given."""
+
+    @model_validator(mode="after")
+    def _one_edit_per_feature(self) -> "SteerText":
+        features = [edit.feature for edit in self.edits]
+        if len(set(features)) < len(features):
+            raise ValueError("one edit per feature")
+        return self

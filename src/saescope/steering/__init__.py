@@ -1,0 +1,1 @@
+"""Steering: edits to features while the model runs, and text with and without them."""

@@ -1,0 +1,161 @@
+"""Sorting, filtering and searching the features of one extraction, on columns held in memory."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from ..errors import BadValue
+from ..records import Label
+from .where import parse_where, unknown_field
+
+pc: Any = pyarrow.compute  # its functions are made when it is imported: no type checker knows them
+
+Labels = Mapping[int, Label] | pa.Table | None
+"""What `labels.current_labels` gives or, faster for many features, `labels.current_label_columns`."""
+
+Tokens = Sequence[str] | pa.Array | None
+"""The text of each token id, so that a search finds what a feature writes."""
+
+_LABEL_FIELDS = {"label": pa.string(), "label_source": pa.string(), "clarity": pa.float64()}
+
+
+class Listing:
+    """The plain columns of every feature, ready to be asked."""
+
+    def __init__(self, columns: pa.Table, written: Callable[[], pa.ChunkedArray]) -> None:
+        """columns: one row per feature, no lists; written: reads the ids of the tokens features write."""
+        self._columns = columns.combine_chunks()
+        self._read_written = written
+        self._written: tuple[np.ndarray, np.ndarray] | None = None
+        self._labelled: tuple[pa.Table, pa.Table] | None = None
+        kinds = {field.name: field.type for field in columns.schema}
+        self.flags = [name for name, kind in kinds.items() if pa.types.is_boolean(kind)]
+        self.numbers = [
+            name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        ]
+        self.numbers.append("clarity")
+
+    def rows(
+        self,
+        *,
+        sort: str = "index",
+        order: Literal["asc", "desc"] | None = None,
+        where: str | None = None,
+        search: str | None = None,
+        limit: int | None = None,
+        labels: Labels = None,
+        tokens: Tokens = None,
+    ) -> tuple[int, pa.Table]:
+        """(features that match, the first `limit`); equal ones in order of index, missing values last."""
+        fields = [*self.numbers, *self.flags, "label"]
+        if sort not in fields:
+            raise unknown_field("sort", sort, fields)
+        if order not in (None, "asc", "desc"):
+            raise BadValue(f"order: {order!r}", "use asc or desc")
+        if limit is not None and limit < 0:
+            raise BadValue(f"limit: {limit} is negative", "give 0 or more, or none for all")
+        conditions = (
+            parse_where(where, numbers=self.numbers, flags=self.flags, texts=["label"]) if where else []
+        )
+        words = search.split() if search else []
+
+        asked = {sort, *(condition.field for condition in conditions)}
+        by_label = bool(words) or not asked.isdisjoint(_LABEL_FIELDS)
+        table = self._columns
+        if by_label or limit is None or isinstance(labels, pa.Table):
+            table = self._with_labels(labels)
+
+        held = np.ones(len(table), bool)
+        for condition in conditions:
+            held &= _numpy(condition.holds(table.column(condition.field)))
+        for word in words:
+            held &= self._found(word, table.column("label"), tokens)
+        matching = np.flatnonzero(held)
+        shown = table.take(pa.array(_sorted(table, matching, sort, order)[:limit]))
+        if table is self._columns:
+            shown = _joined(shown, _label_table(labels, shown.column("index").to_pylist()))
+        return len(matching), shown
+
+    def _with_labels(self, labels: Labels) -> pa.Table:
+        """Every feature with its label; kept while the same table of labels is handed in."""
+        if self._labelled is not None and self._labelled[0] is labels:
+            return self._labelled[1]
+        plain = labels if isinstance(labels, pa.Table) else _label_table(labels, None)
+        table = _joined(self._columns, plain).combine_chunks()
+        if isinstance(labels, pa.Table):
+            self._labelled = labels, table
+        return table
+
+    def _found(self, word: str, label: pa.ChunkedArray, tokens: Tokens) -> np.ndarray:
+        """Features whose label, or a token they write, holds the word."""
+        held = _numpy(pc.fill_null(pc.match_substring(label, word, ignore_case=True), False)).copy()
+        if tokens is None:
+            return held
+        if self._written is None:
+            column = self._read_written().combine_chunks()
+            if isinstance(column, pa.ChunkedArray):
+                column = pa.concat_arrays(column.chunks)
+            self._written = pc.list_parent_indices(column).to_numpy(), column.flatten().to_numpy()
+        feature, ids = self._written
+        text = tokens if isinstance(tokens, pa.Array) else pa.array(tokens, pa.string())
+        has_word = _numpy(pc.fill_null(pc.match_substring(text, word, ignore_case=True), False))
+        known = ids < len(has_word)
+        held[feature[known][has_word[ids[known]]]] = True
+        return held
+
+
+def _sorted(table: pa.Table, matching: np.ndarray, sort: str, order: str | None) -> np.ndarray:
+    """The matching rows in order: index and label ascend, everything else descends, unless told."""
+    order = order or ("asc" if sort in ("index", "label") else "desc")
+    if sort == "index":
+        return matching if order == "asc" else matching[::-1]
+    key = table.column(sort)
+    if len(matching) < len(table):
+        key = key.take(pa.array(matching))
+    if pa.types.is_string(key.type):
+        key = pc.utf8_lower(key)
+    elif pa.types.is_boolean(key.type):
+        key = key.cast(pa.int8())
+    direction = "ascending" if order == "asc" else "descending"
+    return matching[pc.sort_indices(key, sort_keys=[("", direction)]).to_numpy()]
+
+
+def _label_table(labels: Labels, features: list[int] | None) -> pa.Table:
+    """Columns feature, text, source, clarity of the features asked for."""
+    if isinstance(labels, pa.Table):
+        return labels
+    chosen = (
+        [labels[index] for index in (labels if features is None else features) if index in labels]
+        if labels
+        else []
+    )
+    return pa.table(
+        {
+            "feature": pa.array([label.feature for label in chosen], pa.int64()),
+            "text": pa.array([label.text for label in chosen], pa.string()),
+            "source": pa.array([label.source for label in chosen], pa.string()),
+            "clarity": pa.array([label.clarity for label in chosen], pa.float64()),
+        }
+    )
+
+
+def _joined(features: pa.Table, labels: pa.Table) -> pa.Table:
+    """The features with columns label, label_source, clarity: null where there is no label."""
+    index = features.column("index").to_numpy()
+    place = np.full(int(index.max(initial=-1)) + 1, -1)
+    labelled = labels.column("feature").to_numpy()
+    inside = labelled < len(place)
+    place[labelled[inside]] = np.flatnonzero(inside)
+    rows = place[index] if len(index) else place
+    taken = pa.array(rows, mask=rows < 0)
+    for (name, kind), source in zip(_LABEL_FIELDS.items(), ("text", "source", "clarity"), strict=True):
+        column: Any = labels.column(source).combine_chunks()
+        features = features.append_column(name, column.cast(kind).take(taken))
+    return features
+
+
+def _numpy(held: Any) -> np.ndarray:
+    return held.to_numpy() if isinstance(held, pa.ChunkedArray) else held.to_numpy(zero_copy_only=False)

@@ -1,0 +1,1 @@
+"""The numbered steps from one revision of the catalogue to the next."""

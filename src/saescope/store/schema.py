@@ -1,0 +1,132 @@
+"""The catalogue's tables, and the revision they stand for.
+
+A change here goes with a new file in `migrations/versions/` and a new `REVISION`.
+"""
+
+import sqlalchemy as sa
+
+REVISION = "0001"
+"""The newest migration: what an up-to-date catalogue says of itself. Numbers, so that they compare."""
+
+VERSION_TABLE = "saescope_version"
+LOCK_KEY = 0x5AE5C09E
+"""PostgreSQL advisory lock held while migrating."""
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=nullable)
+
+
+def _number(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=False)
+
+
+def _json(name: str) -> sa.Column[object]:
+    return sa.Column(name, sa.JSON, nullable=False)
+
+
+def _id() -> sa.Column[str]:
+    return sa.Column("id", sa.Text, primary_key=True)
+
+
+def _name() -> sa.Column[str]:
+    return sa.Column("name", sa.Text, nullable=False, unique=True)
+
+
+def _link(name: str, target: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, sa.ForeignKey(f"{target}.id"), nullable=False, index=True)
+
+
+datasets = sa.Table(
+    "datasets",
+    metadata,
+    _id(),
+    _name(),
+    _text("source"),
+    _text("text_field", nullable=True),
+    _text("fingerprint"),
+    _number("documents"),
+    _number("blank_documents"),
+    _number("characters"),
+    _text("created"),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    _id(),
+    _name(),
+    _text("source"),
+    _text("path", nullable=True),
+    _text("dtype"),
+    _text("quantize"),
+    _text("family"),
+    _number("layers"),
+    _number("d_model"),
+    _number("context"),
+    _number("vocabulary"),
+    _text("fingerprint"),
+    _text("tokenizer_fingerprint"),
+    _json("hookpoints"),
+    _text("created"),
+)
+
+saes = sa.Table(
+    "saes",
+    metadata,
+    _id(),
+    _name(),
+    _text("kind"),
+    _number("d_in"),
+    _number("d_sae"),
+    _link("model_id", "models"),
+    _text("hookpoint"),
+    _text("source"),
+    _text("fingerprint"),
+    _json("metrics"),
+    _text("created"),
+)
+
+extractions = sa.Table(
+    "extractions",
+    metadata,
+    _id(),
+    _name(),
+    _link("sae_id", "saes"),
+    _link("model_id", "models"),
+    _link("dataset_id", "datasets"),
+    _text("hookpoint"),
+    _number("samples"),
+    _number("tokens"),
+    _number("features"),
+    _number("context"),
+    _number("top_k"),
+    _json("spec"),
+    _json("provenance"),
+    _text("created"),
+)
+
+labels = sa.Table(
+    "labels",
+    metadata,
+    # SQLite counts up only in a column declared INTEGER.
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("extraction_id", sa.Text, sa.ForeignKey("extractions.id", ondelete="CASCADE"), nullable=False),
+    _number("feature"),
+    _text("text"),
+    _text("source"),
+    _text("model", nullable=True),
+    sa.Column("clarity", sa.Double, nullable=True),
+    _json("detail"),
+    _text("created"),
+    sa.Index(None, "extraction_id", "feature", "id"),
+)

@@ -1,0 +1,272 @@
+"""The studio: everything the commands do, from Python.
+
+studio = saescope.open()
+studio.run(saescope.AddDataset(name="speeches", source="speeches/*.txt"))
+studio.features("my-extraction").to_arrow()
+"""
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import specs
+from .errors import BadValue, NoSpace
+from .home import Home, no_space
+from .records import Dataset, Extraction, Model, Progress, SaeInfo
+from .store import catalogue
+from .store.database import Database, open_database
+from .store.features import FeatureStore
+from .store.labels import current_label_columns, current_labels, label_history
+
+if TYPE_CHECKING:
+    from .jobs.context import Context
+
+Tell = Callable[[Progress], None]
+Notify = Callable[[str], None]
+Kind = Literal["dataset", "model", "sae", "extraction"]
+
+_JOBS: dict[type[specs.Spec], str] = {
+    specs.AddDataset: "add_dataset",
+    specs.AddModel: "add_model",
+    specs.AddSae: "add_sae",
+    specs.TrainSae: "train_sae",
+    specs.ExtractFeatures: "extract_features",
+    specs.LabelFeatures: "label_features",
+    specs.FireText: "fire_text",
+    specs.SteerText: "steer_text",
+}
+
+
+def open_studio(home: str | os.PathLike[str] | None = None) -> "Studio":
+    """Open a home: the folder given, else SAESCOPE_HOME, else the user's data folder; made if need be."""
+    return Studio(Home(home))
+
+
+class Studio:
+    """A home, open. Models and SAEs stay loaded until it is closed."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._db: Database | None = None
+        self._context: Context | None = None
+
+    @property
+    def db(self) -> Database:
+        """The catalogue, opened when it is first needed."""
+        if self._db is None:
+            self._db = open_database(self.home)
+        return self._db
+
+    @property
+    def context(self) -> "Context":
+        """What jobs are handed. Loads torch."""
+        if self._context is None:
+            from .jobs.context import Context
+
+            self._context = Context(self.home, self.db)
+        return self._context
+
+    def close(self) -> None:
+        """Let go of the catalogue and of everything loaded."""
+        if self._db is not None:
+            self._db.close()
+        self._db = self._context = None
+
+    def __enter__(self) -> "Studio":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- doing ----
+
+    def run(
+        self, spec: specs.Spec, progress: Tell | None = None, notify: Notify | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Carry out a request and return its document (contract.md names the fields).
+
+        Raises a StudioError that says what is wrong and what to do; then the home is as it was before.
+        """
+        if type(spec) not in _JOBS:
+            raise BadValue(
+                f"{type(spec).__name__} is not a request", f"requests are {', '.join(t.__name__ for t in _JOBS)}"
+            )
+        job = _job(_JOBS[type(spec)])
+        with self.context.reporting(progress, notify):
+            try:
+                return job.run(spec, self.context, **options)
+            except OSError as error:
+                raise no_space(error, self.home.root) or error from None
+            except MemoryError:
+                raise NoSpace("memory ran out", "use a smaller batch, context or SAE, or a machine with more") from None
+
+    def demo(self, progress: Tell | None = None, notify: Notify | None = None) -> dict[str, Any]:
+        """The whole pipeline on a real model and real text, in some minutes."""
+        with self.context.reporting(progress, notify):
+            return _job("demo").run(self)
+
+    def remove(self, kind: Kind, name: str) -> dict[str, Any]:
+        """Take something out of the home; refused while something else is made from it."""
+        if kind == "dataset":
+            record = catalogue.remove_dataset(self.db, name)
+            self.home.discard("datasets", record.id)
+            self.context.discard_token_stores(record)
+        elif kind == "model":
+            record = catalogue.remove_model(self.db, name)
+            self.home.discard("models", record.id)
+        elif kind == "sae":
+            record = catalogue.remove_sae(self.db, name)
+            self.home.discard("saes", record.id)
+            self.home.discard("facts", record.id)
+        else:
+            record = catalogue.remove_extraction(self.db, name)
+            self.home.discard("extractions", record.id)
+        return {"removed": kind, "name": name}
+
+    # ---- looking ----
+
+    def datasets(self) -> list[Dataset]:
+        """Every dataset, oldest first."""
+        return catalogue.datasets(self.db)
+
+    def models(self) -> list[Model]:
+        """Every model, oldest first."""
+        return catalogue.models(self.db)
+
+    def saes(self) -> list[SaeInfo]:
+        """Every SAE, oldest first."""
+        return catalogue.saes(self.db)
+
+    def extractions(self) -> list[Extraction]:
+        """Every extraction, oldest first."""
+        return catalogue.extractions(self.db)
+
+    def show_dataset(self, name: str, context: int | None = None, model: str | None = None) -> dict[str, Any]:
+        """A dataset, with its rows once a model has tokenized it."""
+        return _job("show").show_dataset(catalogue.dataset(self.db, name), self.context, model, context)
+
+    def show_model(self, name: str) -> dict[str, Any]:
+        """A model and its hookpoints."""
+        return _job("show").show_model(catalogue.model(self.db, name))
+
+    def show_sae(self, name: str) -> dict[str, Any]:
+        """An SAE."""
+        return _job("show").show_sae(catalogue.sae(self.db, name))
+
+    def sample_dataset(
+        self, name: str, model: str | None = None, context: int | None = None, limit: int = 5
+    ) -> dict[str, Any]:
+        """The first documents of a dataset, or with a model its first rows exactly as an extraction sees them."""
+        return _job("sample_dataset").run(catalogue.dataset(self.db, name), self.context, model, context, limit)
+
+    def export_sae(self, name: str, folder: str | os.PathLike[str], format: str = "saelens") -> dict[str, Any]:
+        """Write an SAE where another library can read it."""
+        return _job("export_sae").run(name, Path(folder), format, self.context)
+
+    def features(self, extraction: str) -> FeatureStore:
+        """An extraction's tables: `.to_arrow()`, `.examples_arrow()`, `.list(...)`, `.feature(i)`, `.examples(i)`."""
+        return FeatureStore(self.home.artifact("extractions", catalogue.extraction(self.db, extraction).id))
+
+    def list_features(
+        self,
+        extraction: str,
+        sort: str = "index",
+        order: Literal["asc", "desc"] | None = None,
+        where: str | None = None,
+        search: str | None = None,
+        limit: int | None = None,
+    ) -> dict[str, Any]:
+        """Every feature that matches, dead ones included, with its current label."""
+        record = catalogue.extraction(self.db, extraction)
+        labels = current_label_columns(self.db, record.id)
+        strings = self._strings(record) if search else None
+        matching, rows = self.features(extraction).list(sort, order, where, search, limit, labels, strings)
+        shown = ("index", "density", "active_tokens", "active_samples", "max", "mean", "label", "clarity", "dead")
+        return {
+            "extraction": record.name,
+            "total": record.features,
+            "matching": matching,
+            "features": rows.select([name for name in shown if name in rows.column_names]).to_pylist(),
+        }
+
+    def show_feature(self, extraction: str, index: int) -> dict[str, Any]:
+        """Everything known of one feature."""
+        record = catalogue.extraction(self.db, extraction)
+        store = self.features(extraction)
+        row = store.feature(index)
+        strings = self._strings(record)
+        history = label_history(self.db, record.id, index)
+        near = current_labels(self.db, record.id, row["neighbor_ids"])
+        return {
+            "extraction": record.name,
+            "sae": record.sae,
+            **{
+                name: row[name]
+                for name in (
+                    "index",
+                    "density",
+                    "active_tokens",
+                    "active_samples",
+                    "max",
+                    "mean",
+                    "second_moment",
+                    "dead",
+                )
+            },
+            "label": history[0].text if history else None,
+            "clarity": history[0].clarity if history else None,
+            "histogram": _trimmed(store.histogram_edges, row["histogram"]),
+            "writes_most": _written(row, "writes_most", strings),
+            "writes_least": _written(row, "writes_least", strings),
+            "neighbors": [
+                {"index": other, "cosine": cosine, "label": near[other].text if other in near else None}
+                for other, cosine in zip(row["neighbor_ids"], row["neighbor_cosines"], strict=True)
+            ],
+            "labels": [label.to_json() | {"scores": {}} for label in history],
+            "examples": [
+                {**example, "tokens": [strings[id] for id in example["token_ids"]]} for example in store.examples(index)
+            ],
+        }
+
+    def export_features(self, extraction: str, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Write every feature with its label to a .parquet, .csv or .jsonl file."""
+        from .store.export import export_features
+
+        record = catalogue.extraction(self.db, extraction)
+        rows = export_features(self.features(extraction), current_label_columns(self.db, record.id), Path(path))
+        return {"extraction": record.name, "file": str(path), "features": rows}
+
+    def doctor(self) -> dict[str, Any]:
+        """What this machine can do, and what is wrong with this home."""
+        return _job("doctor").run(self.home, lambda: self.db)
+
+    def _strings(self, record: Extraction) -> list[str]:
+        """The string of every token id of an extraction's model."""
+        import json
+
+        model = catalogue.model(self.db, record.model)
+        return json.loads((self.home.artifact("models", model.id) / "vocabulary.json").read_text())
+
+
+def _job(name: str) -> ModuleType:
+    """A job's module, loaded when it is asked for: most of them load torch."""
+    return importlib.import_module(f".jobs.{name}", __package__)
+
+
+def _trimmed(edges: list[float], counts: list[int]) -> dict[str, list[Any]]:
+    """A histogram without its empty ends."""
+    filled = [bin for bin, count in enumerate(counts) if count]
+    if not filled:
+        return {"edges": [], "counts": []}
+    low, high = filled[0], filled[-1] + 1
+    return {"edges": edges[low : high + 1], "counts": counts[low:high]}
+
+
+def _written(row: dict[str, Any], which: str, strings: list[str]) -> list[dict[str, Any]]:
+    ids, logits = row[f"{which}_ids"], row[f"{which}_logits"]
+    return [{"token": strings[id], "id": id, "logit": logit} for id, logit in zip(ids, logits, strict=True)]

@@ -1,0 +1,165 @@
+"""The engine against the slow loop: any batches, any shards, any order, stopped and resumed; ties included."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oracles.slow_loop import slow_loop
+from saescope.extraction.groups import ActiveBatch
+from saescope.extraction.state import ExtractionState, Settings
+
+
+def make(seed: int, samples: int, positions: int, d_sae: int, levels: int, density: float):
+    """Random activations with many ties (few levels), ragged lengths and invalid positions."""
+    rng = np.random.default_rng(seed)
+    activations = rng.integers(1, levels + 1, (samples, positions, d_sae)).astype(np.float32) / 4
+    activations *= rng.random((samples, positions, d_sae)) < density
+    lengths = rng.integers(2, positions + 1, samples)
+    valid = np.arange(positions) < lengths[:, None]
+    valid[:, 0] = False
+    valid &= rng.random((samples, positions)) > 0.05
+    return activations, valid, lengths
+
+
+def batch_of(activations, valid, lengths, rows) -> ActiveBatch:
+    dense = torch.from_numpy(np.where(valid[rows][..., None], activations[rows], 0))
+    sample, position, feature = dense.nonzero(as_tuple=True)
+    return ActiveBatch(
+        samples=torch.from_numpy(np.asarray(rows)),
+        lengths=torch.from_numpy(lengths[rows]),
+        valid_tokens=torch.from_numpy(valid[rows].sum(1)),
+        sample=sample,
+        position=position,
+        feature=feature,
+        value=dense[sample, position, feature],
+    )
+
+
+def run(data, rows, batch_size: int, setting: Settings, state: ExtractionState | None = None) -> ExtractionState:
+    state = state or ExtractionState(setting)
+    for at in range(0, len(rows), batch_size):
+        state.update(batch_of(*data, rows[at : at + batch_size]))
+    return state
+
+
+def assert_same(a: ExtractionState, b: ExtractionState) -> None:
+    left, right = a.tensors(), b.tensors()
+    assert left.keys() == right.keys()
+    for name, column in left.items():
+        assert torch.equal(column, right[name]), name
+
+
+def examples_of(state: ExtractionState, feature: int, lengths) -> list[dict]:
+    state.settle()
+    kept = state.top.kept
+    if not kept:
+        return []
+    window = state.settings.window
+    return [
+        {
+            "sample": int(kept["sample"][row]),
+            "peak": int(kept["peak"][row]),
+            "activation": float(kept["activation"][row]),
+            "start": (start := int(kept["start"][row])),
+            "top_positions": [p for p in kept["top_positions"][row].tolist() if p >= 0],
+            "activations": kept["window"][row][: min(window, int(lengths[kept["sample"][row]]) - start)].tolist(),
+        }
+        for row in (kept["feature"] == feature).nonzero().squeeze(1).tolist()
+    ]
+
+
+cases = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 2**31),
+        "samples": st.integers(1, 40),
+        "positions": st.integers(2, 12),
+        "d_sae": st.integers(1, 9),
+        "levels": st.sampled_from([1, 2, 5, 1000]),
+        "density": st.sampled_from([0.0, 0.05, 0.4, 1.0]),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(case=cases, top_k=st.integers(1, 12), window=st.integers(1, 14), batch_size=st.sampled_from([1, 7, 32, 128]))
+def test_engine_equals_the_slow_loop(case, top_k, window, batch_size):
+    data = make(**case)
+    setting = Settings(case["d_sae"], top_k=top_k, window=window)
+    state = run(data, np.arange(case["samples"]), batch_size, setting)
+    for index, slow in enumerate(slow_loop(*data, top_k=top_k, window=window, first=1)):
+        assert examples_of(state, index, data[2]) == slow.examples()
+        columns = state.statistics.columns
+        assert int(columns["active_tokens"][index]) == slow.active_tokens
+        assert int(columns["active_samples"][index]) == slow.active_samples
+        assert float(columns["max"][index]) == slow.max
+        assert int(columns["histogram"].view(case["d_sae"], -1)[index].sum()) == slow.active_tokens
+        if slow.active_tokens:
+            assert float(state.statistics.mean[index]) == pytest.approx(slow.total / slow.active_tokens, rel=1e-9)
+            assert float(state.statistics.second_moment[index]) == pytest.approx(
+                slow.squares / slow.active_tokens, rel=1e-9
+            )
+    assert state.tokens == int(data[1].sum())
+    assert state.samples == case["samples"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    case=cases,
+    shards=st.sampled_from([1, 3, 5]),
+    order_seed=st.integers(0, 1000),
+    sizes=st.tuples(*[st.integers(1, 40)] * 2),
+)
+def test_any_shards_merged_in_any_order_give_the_same_state(case, shards, order_seed, sizes):
+    data = make(**case)
+    setting = Settings(case["d_sae"], top_k=3, window=5, sampled=4, silent=3)
+    whole = run(data, np.arange(case["samples"]), sizes[0], setting)
+    parts = [run(data, rows, sizes[1], setting) for rows in np.array_split(np.arange(case["samples"]), shards)]
+    merged = ExtractionState(setting)
+    for index in np.random.default_rng(order_seed).permutation(len(parts)):
+        merged.merge(parts[index])
+    assert_same(merged, whole)
+
+
+@settings(max_examples=30, deadline=None)
+@given(case=cases, stop=st.integers(0, 40))
+def test_stopping_and_resuming_gives_the_same_state(case, stop):
+    data = make(**case)
+    setting = Settings(case["d_sae"], top_k=3, window=5, sampled=4, silent=3)
+    rows = np.arange(case["samples"])
+    whole = run(data, rows, 7, setting)
+    saved = run(data, rows[:stop], 5, setting).tensors()
+    resumed = ExtractionState.from_tensors(setting, {name: column.clone() for name, column in saved.items()})
+    assert_same(run(data, rows[stop:], 3, setting, resumed), whole)
+
+
+@settings(max_examples=30, deadline=None)
+@given(case=cases)
+def test_silent_examples_are_samples_where_the_feature_is_not_active(case):
+    data = make(**case)
+    state = run(data, np.arange(case["samples"]), 8, Settings(case["d_sae"], top_k=3, window=4, sampled=4, silent=3))
+    state.settle()
+    maxima = np.where(data[1][..., None], data[0], 0).max(1)
+    if state.silent.kept:
+        feature, sample = state.silent.kept["feature"].numpy(), state.silent.kept["sample"].numpy()
+        assert (maxima[sample, feature] == 0).all()
+    for index in range(case["d_sae"]):
+        expected = min(3, int((maxima[:, index] == 0).sum()))
+        got = 0 if not state.silent.kept else int((state.silent.kept["feature"] == index).sum())
+        assert got == expected
+
+
+def test_state_does_not_grow_with_the_number_of_samples():
+    setting = Settings(8, top_k=4, window=6, sampled=4, silent=4)
+    sizes = []
+    for samples in (100, 400, 1600):
+        data = make(0, samples, 12, 8, 1000, 0.4)
+        tensors = run(data, np.arange(samples), 50, setting).tensors()
+        sizes.append(sum(column.numel() * column.element_size() for column in tensors.values()))
+    assert sizes[0] == sizes[1] == sizes[2]
+
+
+def test_states_of_different_settings_do_not_merge():
+    with pytest.raises(ValueError, match="different settings"):
+        ExtractionState(Settings(4)).merge(ExtractionState(Settings(4, top_k=7)))
