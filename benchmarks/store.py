@@ -55,11 +55,12 @@ def run(folder: Path, features: int, examples: int) -> None:
             part = chunk.slice(0, min(CHUNK, features - first) * examples)
             yield part.set_column(0, "feature", pc.add(part.column("feature"), pa.scalar(first, pa.int32())))
 
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     write_extraction(folder, table, chunks())
     seconds = time.perf_counter() - start
     size = sum(path.stat().st_size for path in folder.rglob("*.parquet"))
-    say("write an extraction", seconds=seconds, megabytes=size / 1e6)
+    cpu = time.process_time() - cpu
+    say("write an extraction", seconds=seconds, cpu_seconds=cpu, megabytes=size / 1e6)
 
     start = time.perf_counter()
     store = FeatureStore(folder)

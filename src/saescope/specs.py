@@ -52,6 +52,19 @@ class Spec(BaseModel):
             raise _bad_value(type(self), error) from None
 
 
+_VERBS = {
+    "AddDataset": "saescope dataset add",
+    "AddModel": "saescope model add",
+    "AddSae": "saescope sae add",
+    "TrainSae": "saescope train",
+    "ExtractFeatures": "saescope extract",
+    "LabelFeatures": "saescope label",
+    "FireText": "saescope features fire",
+    "SteerText": "saescope steer",
+    "Edit": "saescope steer",
+}
+
+
 def _bad_value(spec: type, error: ValidationError) -> BadValue:
     """The first thing wrong with a spec, as one line."""
     first = error.errors()[0]
@@ -59,7 +72,10 @@ def _bad_value(spec: type, error: ValidationError) -> BadValue:
     flag = field.replace("_", "-")
     given = "" if first["type"] == "missing" else f", not {first['input']!r}"
     message = first["msg"].removeprefix("Value error, ")
-    return BadValue(f"{flag}: {message[:1].lower()}{message[1:]}{given}", f"see {spec.__name__} in the help")
+    return BadValue(
+        f"{flag}: {message[:1].lower()}{message[1:]}{given}",
+        f"the help of {_VERBS.get(spec.__name__, spec.__name__)} says more",
+    )
 
 
 class AddDataset(Spec):

@@ -22,6 +22,7 @@ from .store.features import FeatureStore
 from .store.labels import current_label_columns, current_labels, label_history
 
 if TYPE_CHECKING:
+    from .data.token_store import TokenStore
     from .jobs.context import Context
 
 Tell = Callable[[Progress], None]
@@ -115,7 +116,7 @@ class Studio:
         if kind == "dataset":
             record = catalogue.remove_dataset(self.db, name)
             self.home.discard("datasets", record.id)
-            self.context.discard_token_stores(record)
+            _job("tokenized").discard_token_stores(self.home, self.db, record)
         elif kind == "model":
             record = catalogue.remove_model(self.db, name)
             self.home.discard("models", record.id)
@@ -147,8 +148,16 @@ class Studio:
         return catalogue.extractions(self.db)
 
     def show_dataset(self, name: str, context: int | None = None, model: str | None = None) -> dict[str, Any]:
-        """A dataset, with its rows once a model has tokenized it."""
-        return _job("show").show_dataset(catalogue.dataset(self.db, name), self.context, model, context)
+        """A dataset with its rows as a model sees them: the model named, or the one that last tokenized it."""
+        record = catalogue.dataset(self.db, name)
+
+        def tokenize(named: str | None, tokens: int) -> "TokenStore | None":
+            models = catalogue.models(self.db)
+            if named is None and not models:
+                return None
+            return self.context.tokens(record, self.context.model(named or models[-1].name)[1], tokens)
+
+        return _job("show").show_dataset(record, self.home, tokenize, model, context)
 
     def show_model(self, name: str) -> dict[str, Any]:
         """A model and its hookpoints."""

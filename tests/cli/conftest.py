@@ -15,9 +15,7 @@ TEXT = "the people of these United States and the Soviet Union have long been in
 TOKENS = [f" {word}" for word in TEXT.split(" ")]
 
 
-def example(
-    sample: int, strength: float, stratum: str = "top", place: int = 8, cut: int = 0
-) -> dict[str, Any]:
+def example(sample: int, strength: float, stratum: str = "top", place: int = 8, cut: int = 0) -> dict[str, Any]:
     tokens = TOKENS[cut:]
     peak = place - cut
     activations = [0.0] * len(tokens)
@@ -219,9 +217,7 @@ class ScriptedStudio:
 
     def datasets(self) -> list[records.Dataset]:
         self._ask("datasets")
-        return [
-            records.Dataset("1", "sotu", "sotu/*.txt", "text", "f", 249, 1, 12_000_000, "2026-11-23T10:00:00")
-        ]
+        return [records.Dataset("1", "sotu", "sotu/*.txt", "text", "f", 249, 1, 12_000_000, "2026-11-23T10:00:00")]
 
     def models(self) -> list[records.Model]:
         made = "2026-11-23T10:00:00"
@@ -285,12 +281,8 @@ class ScriptedStudio:
     def show_sae(self, name: str) -> dict[str, Any]:
         return SAE
 
-    def sample_dataset(
-        self, name: str, model: Any = None, context: Any = None, limit: int = 5
-    ) -> dict[str, Any]:
-        return {
-            "samples": [{"sample": 3, "token_ids": [1, 2], "text": "Fellow-citizens\nof the \x1b[31mSenate"}]
-        }
+    def sample_dataset(self, name: str, model: Any = None, context: Any = None, limit: int = 5) -> dict[str, Any]:
+        return {"samples": [{"sample": 3, "token_ids": [1, 2], "text": "Fellow-citizens\nof the \x1b[31mSenate"}]}
 
     def list_features(self, extraction: str, **options: Any) -> dict[str, Any]:
         self._ask("list_features", options)

@@ -24,9 +24,7 @@ def report(*records: Progress, terminal: bool = False, error: type[Exception] | 
 
 
 def test_a_phase_is_a_line_at_its_start_and_one_at_its_end():
-    lines = report(
-        *(Progress("tokenize", done, 30, "documents") for done in (0, 10, 20, 30, 30))
-    ).splitlines()
+    lines = report(*(Progress("tokenize", done, 30, "documents") for done in (0, 10, 20, 30, 30))).splitlines()
     assert lines[0] == "tokenize …"
     assert lines[1].startswith("✓ tokenize")
     assert "30 documents" in lines[1]

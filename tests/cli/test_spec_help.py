@@ -13,9 +13,7 @@ def test_sentences_and_defaults_are_those_of_the_specs():
         known = getattr(specs, spec).model_fields
         for field, (sentence, default) in fields.items():
             assert sentence == known[field].description
-            assert default == (
-                REQUIRED if known[field].default is PydanticUndefined else known[field].default
-            )
+            assert default == (REQUIRED if known[field].default is PydanticUndefined else known[field].default)
         assert list(fields) == list(known)
 
 

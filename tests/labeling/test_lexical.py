@@ -247,7 +247,7 @@ def test_clarity_weighs_examples_by_the_root_of_their_activation():
 
 def test_what_only_one_example_has_is_no_pattern():
     label = describe(FeatureText(0, [example("the «Soviet» fleet", 9.0), example("some «other» word", 9.0)]))
-    assert label.text == "unclear: peaks on “Soviet”, “other”"
+    assert label.text == "unclear: peaks on “other”, “Soviet”"
     assert describe(FeatureText(0, [example("the «Soviet» fleet", 9.0)])).text == "“Soviet”"
 
 

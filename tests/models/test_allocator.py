@@ -2,9 +2,11 @@
 
 import platform
 
+import psutil
+import pytest
 import torch
 
-from saescope.models.allocator import keep_freed_memory
+from saescope.models.allocator import give_back_memory, keep_freed_memory
 
 
 def test_glibc_keeps_freed_memory_and_others_are_left_alone():
@@ -16,3 +18,15 @@ def test_glibc_keeps_freed_memory_and_others_are_left_alone():
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert keep_freed_memory.__wrapped__() is False
+    assert give_back_memory() is False
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_memory_kept_can_be_given_back():
+    keep_freed_memory()
+    process = psutil.Process()
+    large = [torch.ones(1 << 20) for _ in range(64)]
+    held = process.memory_info().rss
+    del large
+    give_back_memory()
+    assert process.memory_info().rss < held - (200 << 20)

@@ -108,9 +108,7 @@ def test_tuples_and_plain_tensors_from_layers_are_both_read_and_edited():
     following = model.model.model.layers[2]
     inner = following.forward
     following.forward = lambda h, **kwargs: inner(h[0] if isinstance(h, tuple) else h, **kwargs)
-    assert torch.equal(
-        model.read(IDS, ["layers.1.resid_post"])["layers.1.resid_post"], expected["layers.1.resid_post"]
-    )
+    assert torch.equal(model.read(IDS, ["layers.1.resid_post"])["layers.1.resid_post"], expected["layers.1.resid_post"])
     assert torch.equal(model.logits(IDS), before)
     with model.editing("layers.1.resid_post", lambda h: h * 3):
         assert torch.equal(model.logits(IDS), edited)
@@ -164,9 +162,7 @@ def test_layer_that_is_not_there_says_how_many_there_are(name):
 def test_a_model_without_a_stack_of_decoder_layers_is_refused():
     from transformers import BertConfig, BertLMHeadModel
 
-    config = BertConfig(
-        vocab_size=384, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, is_decoder=True
-    )
+    config = BertConfig(vocab_size=384, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, is_decoder=True)
     with pytest.raises(BadSource, match="no stack of layers"):
         LanguageModel(BertLMHeadModel(config), tiny_tokenizer())
 

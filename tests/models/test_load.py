@@ -213,9 +213,7 @@ def test_code_that_comes_with_a_checkpoint_is_never_run(folder, name, nested, tm
 
 
 def test_a_configuration_may_not_choose_kernels_from_the_hub(folder):
-    change_json(
-        folder / "config.json", _attn_implementation="someone/kernels", attn_implementation="someone/kernels"
-    )
+    change_json(folder / "config.json", _attn_implementation="someone/kernels", attn_implementation="someone/kernels")
     assert load_model(folder).model.config._attn_implementation in ("sdpa", "eager")
 
 

@@ -1,5 +1,7 @@
 """Quantized weights are really small, and what they compute is close."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -77,6 +79,13 @@ def test_a_model_loaded_in_int8_has_its_own_fingerprint_and_can_be_read(tmp_path
     assert small.quantize == "int8"
     a, b = (m.read(IDS, ["layers.2.resid_post"])["layers.2.resid_post"] for m in (plain, small))
     assert 0 < (a - b).abs().max() < 0.1 * a.abs().max()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")
+def test_a_model_loaded_in_int8_lets_go_of_the_float_weights_on_the_disk(tmp_path):
+    model = load_model(save_tiny_model(tmp_path), quantize="int8")
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+    assert model.model.get_output_embeddings().weight.dtype is torch.float32
 
 
 def test_int4_on_a_cpu_says_that_it_needs_cuda(tmp_path):

@@ -96,7 +96,7 @@ def change_cfg(folder: Path, **changes: object) -> None:
 def test_a_configuration_that_cannot_be_held_is_refused(changes: dict, words: str, tmp_path: Path) -> None:
     save_sae(make("topk"), tmp_path)
     change_cfg(tmp_path, **changes)
-    with pytest.raises(BadSource, match=".") as caught:
+    with pytest.raises(BadSource) as caught:
         load_sae(tmp_path)
     assert words in caught.value.message
 

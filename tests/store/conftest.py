@@ -51,9 +51,7 @@ def postgresql() -> Iterator[str]:
         port = probe.getsockname()[1]
 
     def run(*command: str) -> None:
-        done = subprocess.run(
-            [*user, *command], cwd="/", capture_output=True, text=True, timeout=60, check=False
-        )
+        done = subprocess.run([*user, *command], cwd="/", capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
     run(str(programs / "initdb"), "-D", str(data), "-U", "saescope", "-A", "trust", "-E", "UTF8", "--no-sync")

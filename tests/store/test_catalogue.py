@@ -44,9 +44,7 @@ def test_a_race_for_a_name_has_one_winner(db: Database, monkeypatch: pytest.Monk
 
 
 def test_not_found_says_how_to_add_the_first(db: Database) -> None:
-    with pytest.raises(
-        NotFound, match="no dataset 'sotu'; there are none yet; add one with `saescope dataset add`"
-    ):
+    with pytest.raises(NotFound, match="no dataset 'sotu'; there are none yet; add one with `saescope dataset add`"):
         catalogue.dataset(db, "sotu")
 
 

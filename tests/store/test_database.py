@@ -207,9 +207,7 @@ def test_versions_with_the_wal_defect_are_known(version: tuple[int, int, int], s
     assert sqlite.wal_is_safe(version) is safe
 
 
-def test_an_unsafe_sqlite_keeps_a_rollback_journal_and_says_so(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unsafe_sqlite_keeps_a_rollback_journal_and_says_so(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     open_database(home).close()  # in WAL, where the library is safe
     monkeypatch.setattr(sqlite, "wal_is_safe", lambda version: False)
     status = sqlite_status()
@@ -230,9 +228,7 @@ def test_a_full_disk_is_one_clear_line(home: Home) -> None:
         assert catalogue.datasets(db) == []
 
 
-@pytest.mark.parametrize(
-    "address", ["mysql://root@host/db", "sqlite:///x.db", "hello", "postgresql://h:port/x"]
-)
+@pytest.mark.parametrize("address", ["mysql://root@host/db", "sqlite:///x.db", "hello", "postgresql://h:port/x"])
 def test_an_address_that_is_not_postgresqls_is_refused(
     home: Home, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:

@@ -40,9 +40,7 @@ def test_parquet_holds_every_column(store: FeatureStore, tmp_path: Path) -> None
 
 def test_json_lines_hold_every_feature(store: FeatureStore, tmp_path: Path) -> None:
     export_features(store, LABELS, tmp_path / "out.JSONL")
-    rows = [
-        json.loads(line) for line in (tmp_path / "out.JSONL").read_text(encoding="utf-8").split("\n")[:-1]
-    ]
+    rows = [json.loads(line) for line in (tmp_path / "out.JSONL").read_text(encoding="utf-8").split("\n")[:-1]]
     assert [row["index"] for row in rows] == list(range(20))
     assert rows[0]["label"] == LABELS[0].text
     assert rows[6]["mean"] is None

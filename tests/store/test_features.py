@@ -89,17 +89,13 @@ def test_parts_and_row_groups_hold_whole_features(tmp_path: Path, monkeypatch: p
     assert store.examples_arrow().num_rows == 13 * len(seen)
 
 
-def test_a_feature_with_very_many_examples_is_one_row_group(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_feature_with_very_many_examples_is_one_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ROWS_PER_GROUP", 2)
     store = a_store(tmp_path / "x", n=5, per_feature=10)
     assert [len(store.examples(index)) for index in range(5)] == [13] * 5
 
 
-def test_reading_one_feature_reads_one_row_group(
-    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reading_one_feature_reads_one_row_group(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     groups: list[int] = []
     read = pq.ParquetFile.read_row_group
 
@@ -239,9 +235,7 @@ def test_search_finds_the_tokens_a_feature_writes(store: FeatureStore) -> None:
         ({"limit": -1}, "limit"),
     ],
 )
-def test_what_cannot_be_listed_is_refused(
-    store: FeatureStore, options: dict[str, object], message: str
-) -> None:
+def test_what_cannot_be_listed_is_refused(store: FeatureStore, options: dict[str, object], message: str) -> None:
     with pytest.raises(BadValue, match=message):
         store.list(**options)  # type: ignore[arg-type]
 

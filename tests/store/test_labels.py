@@ -9,9 +9,7 @@ from saescope.store.labels import add_labels, current_label_columns, current_lab
 
 
 def a_label(feature: int, text: str, clarity: float | None = 0.5, source: str = "lexical") -> Label:
-    return Label(
-        feature, text, source, None, "2026-11-23T19:00:00Z", clarity, {"tokens": ["a", "é"], "share": 0.25}
-    )
+    return Label(feature, text, source, None, "2026-11-23T19:00:00Z", clarity, {"tokens": ["a", "é"], "share": 0.25})
 
 
 def test_labels_come_back_as_they_went_in(db: Database, extraction: Extraction) -> None:
@@ -21,9 +19,7 @@ def test_labels_come_back_as_they_went_in(db: Database, extraction: Extraction) 
     assert current_labels(db, "other") == {}
 
 
-def test_the_label_written_last_is_current_and_the_others_are_kept(
-    db: Database, extraction: Extraction
-) -> None:
+def test_the_label_written_last_is_current_and_the_others_are_kept(db: Database, extraction: Extraction) -> None:
     for text in ("one", "two", "three"):
         add_labels(db, extraction.id, [a_label(5, text)])
     assert current_labels(db, extraction.id)[5].text == "three"
@@ -63,9 +59,7 @@ def test_all_labels_are_added_or_none(db: Database, extraction: Extraction) -> N
     "text", ["nul \0 byte", "half \ud83d pair", "=cmd()", "\u202e right to left", "", "x" * 100_000]
 )
 def test_any_text_can_be_stored(db: Database, extraction: Extraction, text: str) -> None:
-    add_labels(
-        db, extraction.id, [Label(0, text, "llm", "m", "2026", None, {"nan": float("nan"), "text": "nul \0"})]
-    )
+    add_labels(db, extraction.id, [Label(0, text, "llm", "m", "2026", None, {"nan": float("nan"), "text": "nul \0"})])
     label = current_labels(db, extraction.id)[0]
     assert len(label.text) == len(text)
     assert label.detail["nan"] is None

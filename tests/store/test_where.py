@@ -66,9 +66,7 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
 
 
 def test_an_unknown_field_lists_the_known_ones() -> None:
-    with pytest.raises(
-        BadValue, match="where: there is no field 'densty'; there are: density, max, dead, label"
-    ):
+    with pytest.raises(BadValue, match="where: there is no field 'densty'; there are: density, max, dead, label"):
         read("densty<1")
 
 

@@ -36,14 +36,10 @@ def a_model(name: str = "smol") -> Model:
 
 def an_sae(name: str = "topk-64", model: str = "smol") -> SaeInfo:
     metrics = {"fvu": 0.125, "l0": 32.0, "dead": 2.0, "ce_recovered": None}
-    return SaeInfo(
-        new_id(), name, "topk", 16, 64, model, "layers.0.resid_post", "sotu", "5ae", metrics, "2026-11-23"
-    )
+    return SaeInfo(new_id(), name, "topk", 16, 64, model, "layers.0.resid_post", "sotu", "5ae", metrics, "2026-11-23")
 
 
-def an_extraction(
-    name: str = "topk-64-sotu", sae: str = "topk-64", created: str = "2026-11-23"
-) -> Extraction:
+def an_extraction(name: str = "topk-64-sotu", sae: str = "topk-64", created: str = "2026-11-23") -> Extraction:
     provenance = {"probe": {"fvu": 0.1, "l0": 32.0}, "sae": "5ae"}
     return Extraction(
         new_id(),
@@ -75,9 +71,7 @@ def a_features_table(n: int) -> pa.Table:
             "active_samples": pa.array(active // 2, pa.int64()),
             "density": pa.array(active / 1000),
             "max": pa.array(np.where(dead, 0, 1 + index % 3), pa.float32()),
-            "mean": pa.array(
-                [None if d else float(i % 4) for i, d in zip(index, dead, strict=True)], pa.float64()
-            ),
+            "mean": pa.array([None if d else float(i % 4) for i, d in zip(index, dead, strict=True)], pa.float64()),
             "second_moment": pa.array(np.where(dead, 0.0, 2.0)),
             "dead": pa.array(dead),
             "histogram": pa.array([[0, int(count), 0] for count in active], pa.list_(pa.int64())),
@@ -103,9 +97,7 @@ def an_examples_table(features: np.ndarray, per_feature: int = 3, window: int = 
             "activation": pa.array(np.arange(n) / 8, pa.float32()),
             "start": pa.array([0] * n, pa.int32()),
             "token_ids": pa.array([[int(i) % 50] * window for i in range(n)], pa.list_(pa.int32())),
-            "activations": pa.array(
-                [[0.0] * (window - 1) + [i / 8] for i in range(n)], pa.list_(pa.float32())
-            ),
+            "activations": pa.array([[0.0] * (window - 1) + [i / 8] for i in range(n)], pa.list_(pa.float32())),
             "top_positions": pa.array([[2, 1]] * n, pa.list_(pa.int32())),
         }
     )

@@ -29,9 +29,7 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 HomeOption = Annotated[
     str | None,
-    typer.Option(
-        "--home", metavar="DIR", help="The studio's folder, instead of SAESCOPE_HOME.", show_default=False
-    ),
+    typer.Option("--home", metavar="DIR", help="The studio's folder, instead of SAESCOPE_HOME.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")]
@@ -73,9 +71,7 @@ class State:
 
     def run(self, spec: "Spec", **options: Any) -> dict[str, Any]:
         """Let the studio do one spec, with progress on stderr."""
-        return self.watch(
-            lambda progress, notify: self.studio.run(spec, progress=progress, notify=notify, **options)
-        )
+        return self.watch(lambda progress, notify: self.studio.run(spec, progress=progress, notify=notify, **options))
 
     def watch(self, work: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any]:
         """Do `work(progress, notify)` and show how far it has come."""
@@ -136,9 +132,7 @@ def command(app: typer.Typer, name: str, **more: Any) -> Callable[[Callable[...,
             try:
                 function(state, **arguments)
             except KeyboardInterrupt:
-                raise Interrupted(
-                    "stopped", "what was whole is kept, and nothing half-made is left"
-                ) from None
+                raise Interrupted("stopped", "what was whole is kept, and nothing half-made is left") from None
             except BrokenPipeError:
                 raise ReaderLeft from None
 

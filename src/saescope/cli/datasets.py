@@ -26,9 +26,7 @@ def add(
         "AddDataset", "text_field"
     ),
     split: Annotated[str, option("AddDataset", "split")] = default("AddDataset", "split"),
-    limit: Annotated[int | None, option("AddDataset", "limit", show_default=False)] = default(
-        "AddDataset", "limit"
-    ),
+    limit: Annotated[int | None, option("AddDataset", "limit", show_default=False)] = default("AddDataset", "limit"),
 ) -> None:
     """Bring documents into the home: local files, or a dataset of a hub."""
     from ..specs import AddDataset

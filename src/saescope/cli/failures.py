@@ -51,9 +51,7 @@ def environment(error: BaseException) -> WrongRequest | None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return NoSpace(f"no space left{_where(error)}", "free some space, or give another folder with --home")
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return WrongRequest(
-            f"not allowed{_where(error)}: {error.strerror}", "give a place that you may read and write"
-        )
+        return WrongRequest(f"not allowed{_where(error)}: {error.strerror}", "give a place that you may read and write")
     return None
 
 

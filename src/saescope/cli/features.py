@@ -42,13 +42,9 @@ def list_(
     ] = None,
     sort: Annotated[
         str,
-        typer.Option(
-            "--sort", help="index, label, density, max, clarity, mean, active_tokens or active_samples."
-        ),
+        typer.Option("--sort", help="index, label, density, max, clarity, mean, active_tokens or active_samples."),
     ] = "index",
-    order: Annotated[
-        Order | None, typer.Option("--order", help="Rising or falling.", show_default=False)
-    ] = None,
+    order: Annotated[Order | None, typer.Option("--order", help="Rising or falling.", show_default=False)] = None,
     where: Annotated[
         str | None,
         typer.Option("--where", help="Only these, for example 'density<0.01'.", show_default=False),
@@ -71,9 +67,7 @@ def list_(
     from .show.features import extraction_list, feature_list
 
     if extraction is None:
-        state.answer(
-            {"extractions": [record.to_json() for record in state.studio.extractions()]}, extraction_list
-        )
+        state.answer({"extractions": [record.to_json() for record in state.studio.extractions()]}, extraction_list)
         return
     some = limit if limit is not None or state.json else SCREEN
     document = state.studio.list_features(
@@ -89,9 +83,7 @@ def show(
     index: Annotated[int, typer.Argument(help="The feature's index.", show_default=False)],
     stratum: Annotated[
         list[Stratum] | None,
-        typer.Option(
-            "--stratum", help="Which examples: strongest, a quarter of its activations, silent ones, all."
-        ),
+        typer.Option("--stratum", help="Which examples: strongest, a quarter of its activations, silent ones, all."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Examples to show of each stratum.")] = 10,
 ) -> None:
@@ -123,9 +115,7 @@ def fire(
 def export(
     state: State,
     extraction: Extraction,
-    file: Annotated[
-        Path, typer.Argument(help="A .parquet, .csv or .jsonl file to write.", show_default=False)
-    ],
+    file: Annotated[Path, typer.Argument(help="A .parquet, .csv or .jsonl file to write.", show_default=False)],
 ) -> None:
     """Write every feature of an extraction to a file."""
     from .show.things import exported

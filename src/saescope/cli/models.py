@@ -24,9 +24,7 @@ def add(
     from ..specs import AddModel
     from .show.things import model
 
-    state.answer(
-        state.run(checked(AddModel, name=name, source=source, dtype=dtype, quantize=quantize)), model
-    )
+    state.answer(state.run(checked(AddModel, name=name, source=source, dtype=dtype, quantize=quantize)), model)
 
 
 @command(app, "list")

@@ -34,8 +34,8 @@ class _Phase:
 class Reporter:
     """Takes `Progress` records, shows each phase in its one unit with rate and time left.
 
-    Phases may take turns, as reading and training do. A phase ends when it reaches its total or starts over, or
-    when another begins and it has nothing left to do.
+    Phases may take turns, as reading and training do. A phase ends when it reaches its total, when it starts
+    over, or when another begins and it has nothing left to do.
     """
 
     def __init__(self, console: Console) -> None:

@@ -50,12 +50,8 @@ def show(state: State, name: Name) -> None:
 def export(
     state: State,
     name: Name,
-    folder: Annotated[
-        Path, typer.Argument(help="The folder to write; it must not exist yet.", show_default=False)
-    ],
-    format: Annotated[
-        str, typer.Option("--format", help="The library that is to read it: saelens.")
-    ] = "saelens",
+    folder: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.", show_default=False)],
+    format: Annotated[str, typer.Option("--format", help="The library that is to read it: saelens.")] = "saelens",
 ) -> None:
     """Write one SAE as another library's files."""
     from .show.things import exported

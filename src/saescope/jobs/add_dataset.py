@@ -40,4 +40,4 @@ def run(spec: AddDataset, context: Context) -> dict[str, Any]:
         raise
     if summary.blank:
         context.notify(f"{summary.blank} blank documents were left out")
-    return show_dataset(record, context)
+    return show_dataset(record, context.home, lambda model, tokens: None, None, None)

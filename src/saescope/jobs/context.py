@@ -5,7 +5,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,6 +21,7 @@ from ..sae.files import load_sae
 from ..store import catalogue
 from ..store.database import Database
 from ..store.features import FeatureStore
+from . import tokenized
 
 Tell = Callable[[Progress], None]
 Notify = Callable[[str], None]
@@ -120,31 +120,9 @@ class Context:
                 documents = self.home.artifact("datasets", dataset.id)
                 with self.home.making("tokens", key) as draft:
                     tokenize(documents, model.tokenizer, context, draft, packing=PACKING, progress=self.tell)
-                    about = {
-                        "dataset": dataset.fingerprint,
-                        "tokenizer": model.tokenizer_fingerprint,
-                        "context": context,
-                    }
-                    (draft / "about.json").write_text(json.dumps(about))
+                    tokenized.describe(draft, dataset, model.tokenizer_fingerprint, context)
             self._tokens[key] = TokenStore.open(folder)
         return self._tokens[key]
-
-    def token_stores(self, dataset: records.Dataset) -> list[tuple[dict[str, Any], TokenStore]]:
-        """Every tokenization of a dataset that the home holds, newest first."""
-        found = []
-        for about_file in (self.home.artifacts / "tokens").glob("*/about.json"):
-            about = json.loads(about_file.read_text())
-            if about["dataset"] == dataset.fingerprint:
-                found.append((about_file.stat().st_mtime, about, about_file.parent))
-        return [(about, TokenStore.open(folder)) for _, about, folder in sorted(found, key=lambda f: -f[0])]
-
-    def discard_token_stores(self, dataset: records.Dataset) -> None:
-        """Remove the tokenizations of a dataset, unless another dataset has the same text."""
-        if any(other.fingerprint == dataset.fingerprint for other in catalogue.datasets(self.db)):
-            return
-        for about_file in (self.home.artifacts / "tokens").glob("*/about.json"):
-            if json.loads(about_file.read_text())["dataset"] == dataset.fingerprint:
-                self.home.discard("tokens", about_file.parent.name)
 
     # ---- checks that several jobs share ----
 

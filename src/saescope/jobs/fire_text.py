@@ -8,6 +8,7 @@ from ..errors import BadValue
 from ..extraction.fire import fire
 from ..models.language_model import LanguageModel
 from ..specs import FireText
+from ..steering.generate import prompt_ids
 from ..store.labels import current_labels
 from .context import Context
 
@@ -18,7 +19,7 @@ def run(spec: FireText, context: Context) -> dict[str, Any]:
     record, sae = context.sae(extraction.sae)
     model_record, model = context.model(extraction.model)
     hookpoint = context.check_fits(record, sae, model)
-    ids = encode_prompt(spec.text, model)
+    ids = encode_text(spec.text, model)
     strings = context.vocabulary(model_record)
     x = model.read(torch.tensor([ids]), [hookpoint])[hookpoint][0]
     fired = fire(sae, x, valid_positions(ids, model, bool(extraction.spec.get("include_special"))), spec.limit)
@@ -39,18 +40,13 @@ def run(spec: FireText, context: Context) -> dict[str, Any]:
     }
 
 
-def encode_prompt(text: str, model: LanguageModel) -> list[int]:
+def encode_text(text: str, model: LanguageModel) -> list[int]:
     """Token ids of a text, with BOS in front (EOS where the tokenizer has no BOS)."""
-    tokenizer = model.tokenizer
-    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    ids = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-    if not ids:
+    ids = prompt_ids(model, text)
+    if len(ids) < 2:
         raise BadValue("the text holds no token", "write some text")
-    if len(ids) + 1 > model.max_context:
-        raise BadValue(
-            f"the text has {len(ids) + 1} tokens, and the model takes {model.max_context}", "use a shorter text"
-        )
-    return [first, *ids]
+    model.check_context(len(ids))
+    return ids
 
 
 def valid_positions(ids: list[int], model: LanguageModel, include_special: bool) -> torch.Tensor:

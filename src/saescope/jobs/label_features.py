@@ -16,6 +16,7 @@ from ..store.features import FeatureStore
 from ..store.labels import add_labels
 from .clock import now
 from .context import Context
+from .tokenized import token_stores
 
 _SHOWN = 12
 _TOP = 40
@@ -44,6 +45,7 @@ def run(spec: LabelFeatures, context: Context) -> dict[str, Any]:
             "a dead feature has no examples to describe; see `saescope features list` for the others",
         )
     add_labels(context.db, extraction.id, labels)
+    facts = store.to_arrow(["density", "max"]).to_pydict()
     clearest = sorted(labels, key=lambda label: (-(label.clarity or 0.0), label.feature))[:_SHOWN]
     return {
         "extraction": extraction.name,
@@ -52,7 +54,14 @@ def run(spec: LabelFeatures, context: Context) -> dict[str, Any]:
         "seconds": time.perf_counter() - began,
         "median_clarity": float(np.median([label.clarity or 0.0 for label in labels])),
         "examples_of_labels": [
-            {"index": label.feature, "label": label.text, "clarity": label.clarity} for label in clearest
+            {
+                "index": label.feature,
+                "label": label.text,
+                "density": facts["density"][label.feature],
+                "max": facts["max"][label.feature],
+                "clarity": label.clarity,
+            }
+            for label in clearest
         ],
     }
 
@@ -81,7 +90,7 @@ def _feature_texts(store: FeatureStore, chosen: list[int], strings: list[str]) -
 def _background(extraction: Extraction, strings: list[str], context: Context) -> Counter[str] | None:
     """How often words stand in the text that was extracted; None when its tokens are gone."""
     dataset = catalogue.dataset(context.db, extraction.dataset)
-    for about, rows in context.token_stores(dataset):
+    for about, rows in token_stores(context.home, dataset):
         if about["context"] == extraction.context and about["tokenizer"] == extraction.provenance["tokenizer"]:
             samples = np.linspace(0, rows.samples - 1, min(rows.samples, _BACKGROUND_SAMPLES)).astype(int)
             return count_words(

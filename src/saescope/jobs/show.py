@@ -1,29 +1,39 @@
 """What is shown of a dataset, a model or an SAE: the documents of contract.md."""
 
+from collections.abc import Callable
 from typing import Any
 
+from ..data.token_store import TokenStore
+from ..home import Home
 from ..records import Dataset, Model, SaeInfo
-from .context import Context
+from .tokenized import token_stores
+
+DEFAULT_CONTEXT = 128
+SMALL = 100_000_000
+"""Characters up to which a dataset is tokenized just to be shown: some minutes at the most."""
+
+Tokenize = Callable[[str | None, int], TokenStore | None]
 
 
 def show_dataset(
-    record: Dataset, context: Context, model: str | None = None, tokens: int | None = None
+    record: Dataset, home: Home, tokenize: Tokenize, model: str | None, context: int | None
 ) -> dict[str, Any]:
-    """A dataset; with its rows when a model is named, or when some model has tokenized it before."""
-    shown = record.to_json() | {"samples": None, "tokens": None, "context": None, "lengths": None}
-    if model is not None:
-        store = context.tokens(record, context.model(model)[1], tokens or 128)
-    else:
-        stores = [store for about, store in context.token_stores(record) if tokens in (None, about["context"])]
-        if not stores:
-            return shown
-        store = stores[0]
-    return shown | {
-        "samples": store.samples,
-        "tokens": store.n_tokens,
-        "context": store.context,
-        "lengths": store.length_quantiles(),
+    """A dataset, with its rows: those of the model named, else those last made, else (a small one) those of the
+    home's newest model. `tokenize(model, context)` makes rows; None where there is no model to make them with.
+    """
+    store = None
+    if model is None:
+        stores = [store for about, store in token_stores(home, record) if context in (None, about["context"])]
+        store = stores[0] if stores else None
+    if store is None and (model is not None or record.characters <= SMALL):
+        store = tokenize(model, context or DEFAULT_CONTEXT)
+    rows = {
+        "samples": store.samples if store else None,
+        "tokens": store.n_tokens if store else None,
+        "context": store.context if store else None,
+        "lengths": store.length_quantiles() if store else None,
     }
+    return record.to_json() | rows
 
 
 def show_model(record: Model) -> dict[str, Any]:

@@ -184,6 +184,8 @@ def _steps(
             note = f"FVU {step.fvu:.3f}  L0 {step.l0:.1f}  dead {step.dead:,}"
             context.tell(Progress("training", step.tokens, trainer.total_steps * spec.batch, "tokens", note))
         yield step
+    total = trainer.total_steps * spec.batch
+    context.tell(Progress("training", total, total, "tokens"))
 
 
 @torch.no_grad()

@@ -51,6 +51,8 @@ class Peak:
 
     at: int
     """Index into the flat words."""
+    begin: int
+    """Where its window begins among them."""
     token: str
     """The token itself, as a key; a whole word or a piece of one."""
     leads: bool
@@ -106,6 +108,7 @@ class Evidence:
         self.peaks.append(
             Peak(
                 at=at,
+                begin=begin,
                 token=piece(example.tokens[peak]).key,
                 leads=leads,
                 weight=weight,

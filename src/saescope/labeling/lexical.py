@@ -1,7 +1,8 @@
 """The lexical explainer: a short, truthful description of a feature from the text of its examples alone.
 
-Patterns of the peak and its neighbourhood (patterns.py) and the topic of the windows (topics.py) compete by
-the share of examples they cover beyond chance; where none covers enough, the label says so.
+Patterns of the peak (peaks.py) and its neighbourhood (neighbours.py) and the topic of the windows
+(topics.py) compete by the share of examples they cover beyond chance; where none covers enough, the label
+says so.
 """
 
 from collections import Counter
@@ -9,7 +10,9 @@ from typing import Any
 
 from ..records import Label
 from .evidence import EDGE, Evidence, FeatureText
-from .patterns import Pattern, find_patterns, tally, words_at
+from .neighbours import neighbour_patterns
+from .patterns import Pattern, tally, words_at
+from .peaks import peak_patterns, settled
 from .topics import find_topic
 from .words import piece, shown
 
@@ -26,7 +29,9 @@ def describe(feature: FeatureText, background: Counter[str] | None = None, creat
     description covers. `background` is what `count_words` gives for the corpus. `detail` holds the tallies.
     """
     evidence = Evidence(feature.examples)
-    patterns = list(find_patterns(evidence))
+    patterns = list(peak_patterns(evidence))
+    if not any(settled(pattern) for pattern in patterns):
+        patterns.extend(neighbour_patterns(evidence))
     topic = find_topic(evidence, background, background.total() if background else 0)
     if topic:
         patterns.append(topic)
@@ -58,8 +63,10 @@ def _unclear(evidence: Evidence) -> str:
     """The honest label of a feature without a pattern."""
     if not evidence.peaks:
         return "no examples"
-    common = [key for key, _ in tally(evidence, words_at(evidence, 0), shared=False) if key != EDGE][:3]
-    return _cut(f"unclear: peaks on {', '.join(shown(key) for key in common)}") if common else "unclear"
+    ranked = tally(evidence, words_at(evidence, 0), shared=False)
+    forms = {evidence.keys[peak.at]: evidence.forms[peak.at] for peak in reversed(evidence.peaks)}
+    common = [shown(forms[key]) for key, _ in ranked if key != EDGE][:3]
+    return _cut(f"unclear: peaks on {', '.join(common)}") if common else "unclear"
 
 
 def _cut(text: str) -> str:

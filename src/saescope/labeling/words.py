@@ -71,7 +71,8 @@ _ENDINGS = (("ies", 3), ("ing", 4), ("ed", 4), ("es", 4), ("s", 3), ("ly", 4), (
 
 @lru_cache(maxsize=200_000)
 def root(key: str) -> str:
-    """A word without the commonest English endings, so that its forms are counted as one; crude on purpose."""
+    """A word without the commonest English endings, so that its forms are counted as one; crude on
+    purpose."""
     if key in FUNCTION_WORDS or not key.isalpha():
         return key
     for ending, left in (

@@ -8,6 +8,16 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
 
+def give_back_memory() -> bool:
+    """Return what is free right now to the system, after a large thing has gone; True where glibc did."""
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (OSError, AttributeError):
+        return False
+
+
 @functools.cache
 def keep_freed_memory() -> bool:
     """Ask glibc never to map or trim large blocks; True where it agreed, False on any other C library.

@@ -18,9 +18,7 @@ from ..fingerprint import content_hash, file_hash
 # what would make a library run code that comes with the checkpoint
 _CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines", "custom_generate"})
 # what a configuration may not decide for us: kernels are fetched by name
-_DROPPED = re.compile(
-    r"_?(attn|experts)_implementation(_internal|_autoset)?|_name_or_path|transformers_version"
-)
+_DROPPED = re.compile(r"_?(attn|experts)_implementation(_internal|_autoset)?|_name_or_path|transformers_version")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 _HEADER_LIMIT = 100 << 20
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
@@ -43,9 +41,7 @@ class Checkpoint:
                 "give a folder with config.json, weights and tokenizer, a .gguf file or a Hugging Face id",
             )
         if (folder / "adapter_config.json").exists():
-            raise BadSource(
-                f"{str(folder)!r} holds an adapter, not a whole model", "merge it into its model first"
-            )
+            raise BadSource(f"{str(folder)!r} holds an adapter, not a whole model", "merge it into its model first")
         for path in sorted(folder.glob("*.json")):
             _refuse_code(path)
         config = _read_json(folder / "config.json")
@@ -113,14 +109,8 @@ def _weight_files(folder: Path) -> Iterator[Path]:
         present = {path.name for path in folder.glob("*.safetensors")}
         missing = [name for name in names if name not in present]
         if missing or not names:
-            what = (
-                f"{len(missing)} of {len(names)} weight files ({missing[0]!r}, …)"
-                if missing
-                else "its weights"
-            )
-            raise BadSource(
-                f"model folder {str(folder)!r} is without {what}", "copy or download the folder again"
-            )
+            what = f"{len(missing)} of {len(names)} weight files ({missing[0]!r}, …)" if missing else "its weights"
+            raise BadSource(f"model folder {str(folder)!r} is without {what}", "copy or download the folder again")
         yield from (folder / name for name in names)
         return
     pickled = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
@@ -129,9 +119,7 @@ def _weight_files(folder: Path) -> Iterator[Path]:
             f"the weights in {str(folder)!r} are {pickled[0]!r}, a format that can run code; it is not read",
             "give a checkpoint with model.safetensors",
         )
-    raise BadSource(
-        f"model folder {str(folder)!r} has no model.safetensors", "give a checkpoint in safetensors"
-    )
+    raise BadSource(f"model folder {str(folder)!r} has no model.safetensors", "give a checkpoint in safetensors")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -147,9 +135,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _refuse_code(path: Path) -> None:
     if path.stat().st_size > _HEADER_LIMIT or path.name in ("tokenizer.json", "vocab.json"):
         return
-    named = sorted(
-        _CODE_KEYS & set(_keys(_read_json(path) if path.name == "config.json" else _any_json(path)))
-    )
+    named = sorted(_CODE_KEYS & set(_keys(_read_json(path) if path.name == "config.json" else _any_json(path))))
     if named:
         raise BadSource(
             f"{str(path)!r} has {named[0]!r}: it asks to run code of the checkpoint, which is never done",

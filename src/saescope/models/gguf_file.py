@@ -24,9 +24,7 @@ def check_gguf(path: Path) -> None:
     with open(path, "rb") as file:
         magic = file.read(4)
     if magic != b"GGUF":
-        raise BadSource(
-            f"{str(path)!r} is not a GGUF file: it begins with {magic!r}", "give a .gguf checkpoint"
-        )
+        raise BadSource(f"{str(path)!r} is not a GGUF file: it begins with {magic!r}", "give a .gguf checkpoint")
 
 
 def convert_gguf(path: Path, folder: Path, progress: Callable[[Progress], None] | None = None) -> None:
@@ -50,9 +48,7 @@ def convert_gguf(path: Path, folder: Path, progress: Callable[[Progress], None] 
     tell(0)
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(
-                path.parent, gguf_file=path.name, trust_remote_code=False
-            )
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, trust_remote_code=False)
             tell(1)
             model: Any = AutoModelForCausalLM.from_pretrained(
                 path.parent,

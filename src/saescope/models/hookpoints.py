@@ -130,12 +130,8 @@ def find_structure(model: nn.Module) -> Structure:
         for kind, child in names.items():
             if child in dict(layer.named_children()):
                 module = layer.get_submodule(child)
-                points[f"layers.{n}.{kind}"] = Hookpoint(
-                    f"layers.{n}.{kind}", module, "output", d_model, layer
-                )
-        points[f"layers.{n}.resid_post"] = Hookpoint(
-            f"layers.{n}.resid_post", layer, "output", d_model, layer
-        )
+                points[f"layers.{n}.{kind}"] = Hookpoint(f"layers.{n}.{kind}", module, "output", d_model, layer)
+        points[f"layers.{n}.resid_post"] = Hookpoint(f"layers.{n}.resid_post", layer, "output", d_model, layer)
     return Structure(decoder, layers, d_model, points, _aliases(model, decoder, points))
 
 
@@ -210,9 +206,7 @@ def _sublayers(seen: _Seen) -> dict[str, str]:
     # normed after each sum (OPT-350m): what is added shows in what the norms take in
     for a in attentions:
         for m in mlps:
-            after_attention = any(
-                _same(seen.entering + seen.outputs[a], seen.inputs[n], tolerance) for n in norms
-            )
+            after_attention = any(_same(seen.entering + seen.outputs[a], seen.inputs[n], tolerance) for n in norms)
             after_mlp = any(
                 _same(seen.outputs[n] + seen.outputs[m], seen.inputs[last], tolerance)
                 for n in norms
@@ -226,9 +220,7 @@ def _sublayers(seen: _Seen) -> dict[str, str]:
 
 def _rounding(seen: _Seen) -> Tensor:
     """What sums of half-precision activations may be off by; nothing in float32."""
-    halves = (
-        torch.equal(t, t.half().float()) or torch.equal(t, t.bfloat16().float()) for t in (seen.leaving,)
-    )
+    halves = (torch.equal(t, t.half().float()) or torch.equal(t, t.bfloat16().float()) for t in (seen.leaving,))
     return seen.leaving.abs().max() if any(halves) else torch.zeros(())
 
 

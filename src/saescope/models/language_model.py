@@ -133,9 +133,7 @@ class LanguageModel:
         def edit(h: Tensor) -> Tensor:
             new = fn(h)
             if new.shape != h.shape:
-                raise Mismatch(
-                    f"an edit at {point.name} made {tuple(new.shape)} of {tuple(h.shape)}", "keep the shape"
-                )
+                raise Mismatch(f"an edit at {point.name} made {tuple(new.shape)} of {tuple(h.shape)}", "keep the shape")
             return new.to(h.dtype)
 
         handles = attach(point, edit)

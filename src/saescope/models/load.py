@@ -14,7 +14,7 @@ import torch
 from ..errors import BadSource, BadValue, NoSpace, Unreachable
 from ..fingerprint import content_hash, file_hash, tokenizer_fingerprint
 from ..records import Progress
-from .allocator import keep_freed_memory
+from .allocator import give_back_memory, keep_freed_memory
 from .checkpoint import Checkpoint
 from .gguf_file import check_gguf, convert_gguf, is_gguf
 from .hookpoints import find_structure
@@ -68,9 +68,7 @@ def find_folder(source: str | Path, progress: Callable[[Progress], None] | None 
             "give a checkpoint folder, a .gguf file or a Hugging Face id",
         )
     if not _HUB_ID.fullmatch(name):
-        raise BadSource(
-            f"there is no model folder {str(path)!r}", "check the path, or give a Hugging Face id"
-        )
+        raise BadSource(f"there is no model folder {str(path)!r}", "check the path, or give a Hugging Face id")
     from ..hub import snapshot
 
     try:
@@ -99,6 +97,9 @@ def _load(
         structure = find_structure(model)
         if quantize != "none":
             quantize_layers(structure.layers, quantize)
+            for parameter in model.parameters():  # one tensor left on the mapped file would keep all of it
+                parameter.data = parameter.data.clone()
+            give_back_memory()
         model.to(device)
     except (torch.OutOfMemoryError, MemoryError):
         raise NoSpace(

@@ -88,9 +88,7 @@ def quantize_layers(layers: nn.ModuleList, quantize: str) -> int:
         if _weight_of(child) is not None
     ]
     if not found:
-        raise BadValue(
-            f"quantize: {quantize} found no linear map in the model's layers", "use --quantize none"
-        )
+        raise BadValue(f"quantize: {quantize} found no linear map in the model's layers", "use --quantize none")
     for parent, name, child in found:
         weight = _weight_of(child)
         assert weight is not None

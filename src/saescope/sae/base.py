@@ -9,10 +9,10 @@ The canonical form, for a row x of d_in numbers in the model's own units, in thi
     x^  = undo(f @ W_dec + b_dec)                 W_dec [d_sae, d_in]; undo() restores the row's own scale
 
 Nothing else is multiplied in anywhere. A factor that a library keeps beside its weights is folded into them
-when they are read: a scale s of the input (train on x / s) becomes b_enc * s, b_dec * s, threshold * s; a norm
-n of a decoder row that scales the feature becomes W_enc * n, b_enc * n, threshold * n, W_dec / n. Biases are
-never merged (b_dec is subtracted, not multiplied into b_enc), so that a pre-activation on a threshold stays on
-it. SAEs trained here have unit decoder rows: a feature's value is then the length of what it adds to x^.
+when they are read: a scale s of the input (train on x / s) becomes b_enc * s, b_dec * s, threshold * s; a
+norm n of a decoder row that scales the feature becomes W_enc * n, b_enc * n, threshold * n, W_dec / n. Biases
+are never merged (b_dec is subtracted, not multiplied into b_enc), so that a pre-activation on a threshold
+stays on it. SAEs trained here have unit decoder rows: a feature's value is the length of what it adds to x^.
 """
 
 from collections.abc import Iterator, Mapping
@@ -61,9 +61,7 @@ class Undo(NamedTuple):
     shift: Float[Tensor, "*batch 1"] | None
 
 
-def normalise(
-    x: Float[Tensor, "*batch d_in"], how: Normalisation
-) -> tuple[Float[Tensor, "*batch d_in"], Undo]:
+def normalise(x: Float[Tensor, "*batch d_in"], how: Normalisation) -> tuple[Float[Tensor, "*batch d_in"], Undo]:
     """Scale each row as SAELens does, and say how to take it back.
 
     layer_norm: (x - mean) / (std + 1e-5) with the unbiased std; taken back by * std + mean, without the 1e-5.
@@ -219,9 +217,7 @@ class Sae(nn.Module):
 
     def _check_linear(self, what: str) -> None:
         if self.cfg.normalise != "none":
-            raise RuntimeError(
-                f"{what}() needs the row it came from under {self.cfg.normalise}: use forward or delta"
-            )
+            raise RuntimeError(f"{what}() needs the row it came from under {self.cfg.normalise}: use forward or delta")
 
     def _activation(self, pre: Float[Tensor, "*batch d_sae"]) -> Float[Tensor, "*batch d_sae"]:
         """The kind's activation function."""

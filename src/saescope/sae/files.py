@@ -23,9 +23,7 @@ CFG = "cfg.json"
 WEIGHTS = "sae_weights.safetensors"
 
 
-def load_sae(
-    path: str | os.PathLike[str], device: str | torch.device = "cpu", dtype: torch.dtype | None = None
-) -> Sae:
+def load_sae(path: str | os.PathLike[str], device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> Sae:
     """The SAE in a folder (or whose cfg.json or weights are given), in canonical form.
 
     dtype: the type to hold and compute in; float32 when it is not given, which holds float16 and bfloat16
@@ -38,9 +36,7 @@ def load_sae(
     try:
         weights = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
-        raise BadSource(
-            f"{str(folder / WEIGHTS)!r} cannot be read: {error}", "download or copy it again"
-        ) from None
+        raise BadSource(f"{str(folder / WEIGHTS)!r} cannot be read: {error}", "download or copy it again") from None
     if bool((weights.get("scaling_factor", torch.ones(1)) != 1).any()):
         raise BadSource(
             f"{str(folder / WEIGHTS)!r} holds a scaling_factor that is not 1",

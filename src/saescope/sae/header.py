@@ -35,9 +35,7 @@ def read_header(path: Path) -> dict[str, TensorHead]:
             length = _header_length(path, size, file.read(8))
             text = file.read(length)
     except FileNotFoundError:
-        raise BadSource(
-            f"{path.name!r} is not in {str(path.parent)!r}", "give the SAE's own folder"
-        ) from None
+        raise BadSource(f"{path.name!r} is not in {str(path.parent)!r}", "give the SAE's own folder") from None
     except OSError as error:
         raise BadSource(f"{str(path)!r} cannot be read: {error.strerror}", "check the path") from None
     try:
@@ -83,27 +81,19 @@ def _check_bytes(path: Path, heads: dict[str, TensorHead], entries: dict, total:
     ranges = []
     for name, head in heads.items():
         offsets = entries[name].get("data_offsets")
-        if (
-            not isinstance(offsets, list)
-            or len(offsets) != 2
-            or not all(_is_count(offset) for offset in offsets)
-        ):
+        if not isinstance(offsets, list) or len(offsets) != 2 or not all(_is_count(offset) for offset in offsets):
             raise _bad(path, f"{name} has no proper data_offsets: {offsets!r}")
         start, end = offsets
         due = math.prod(head.shape) * _BYTES[head.dtype]
         if end - start != due:
             raise _bad(path, f"{name} of shape {list(head.shape)} needs {due} bytes, not {end - start}")
         if end > total:
-            raise _bad(
-                path, f"{name} ends at byte {end} of the data, which has {total}: the file is cut short"
-            )
+            raise _bad(path, f"{name} ends at byte {end} of the data, which has {total}: the file is cut short")
         ranges.append((start, end, name))
     place = 0
     for start, end, name in sorted(ranges):
         if start != place:
-            raise _bad(
-                path, f"{name} begins at byte {start} of the data, not at {place}: a hole or an overlap"
-            )
+            raise _bad(path, f"{name} begins at byte {start} of the data, not at {place}: a hole or an overlap")
         place = end
     if place != total:
         raise _bad(path, f"{total - place} bytes at its end belong to no tensor")

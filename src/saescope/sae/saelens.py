@@ -82,9 +82,7 @@ def read_cfg(path: Path) -> Reading:
         metadata=metadata,
     )
     threshold = {"jumprelu": "threshold", "batchtopk": "topk_threshold"}.get(architecture)
-    folds = architecture in ("topk", "batchtopk") and _yes_or_no(
-        path, raw, "rescale_acts_by_decoder_norm", False
-    )
+    folds = architecture in ("topk", "batchtopk") and _yes_or_no(path, raw, "rescale_acts_by_decoder_norm", False)
     return Reading(cfg, threshold, folds, str(raw.get("dtype") or "float32"))
 
 
@@ -230,7 +228,5 @@ def _own_version() -> str:
         return "unknown"
 
 
-def _bad(
-    path: Path, why: str, hint: str = "give the folder of an SAE that SAELens or saescope wrote"
-) -> BadSource:
+def _bad(path: Path, why: str, hint: str = "give the folder of an SAE that SAELens or saescope wrote") -> BadSource:
     return BadSource(f"{str(path)!r}: {why}", hint)

@@ -47,9 +47,7 @@ class TopK(Sae):
         return Active(rows, indices[rows, places], values[rows, places])
 
 
-def largest(
-    pre: Float[Tensor, "rows d_sae"], k: int
-) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
+def largest(pre: Float[Tensor, "rows d_sae"], k: int) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
     """The k largest of each row, by index; among equals at the edge the lowest indices win.
 
     One more than k is looked for: only where the k-th and the next are equal is there a choice to make, and

@@ -113,9 +113,7 @@ def _postgresql(address: str, *, read_only: bool) -> Database:
     except (exc.ArgumentError, ValueError):
         raise BadValue("SAESCOPE_DATABASE_URL is not an address", _ADDRESS_HINT) from None
     if url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
-        raise BadValue(
-            f"SAESCOPE_DATABASE_URL begins with {url.drivername!r}, not with 'postgresql'", _ADDRESS_HINT
-        )
+        raise BadValue(f"SAESCOPE_DATABASE_URL begins with {url.drivername!r}, not with 'postgresql'", _ADDRESS_HINT)
     try:
         import psycopg  # noqa: F401
     except ImportError:
@@ -181,21 +179,13 @@ def _clear_error(error: exc.DBAPIError, place: str) -> StudioError | None:
     if "disk is full" in text or "No space left" in text:
         return NoSpace(f"no space left for {place}", "free some space, or give another folder with --home")
     if "disk I/O error" in text:
-        return BrokenHome(
-            f"{place} cannot be read or written: {first_line}", "look after the disk, then try again"
-        )
+        return BrokenHome(f"{place} cannot be read or written: {first_line}", "look after the disk, then try again")
     if "database is locked" in text:
-        return WrongRequest(
-            f"{place} has been locked by another process for 30 s", "try again when that has ended"
-        )
+        return WrongRequest(f"{place} has been locked by another process for 30 s", "try again when that has ended")
     if "unable to open" in text or "readonly database" in text:
-        return WrongRequest(
-            f"{place} cannot be opened: {first_line}", "check its permissions, or give another --home"
-        )
+        return WrongRequest(f"{place} cannot be opened: {first_line}", "check its permissions, or give another --home")
     if error.connection_invalidated or "connection failed" in text or "connection timeout" in text:
-        return Unreachable(
-            f"{place} does not answer: {first_line}", "check SAESCOPE_DATABASE_URL, and that it runs"
-        )
+        return Unreachable(f"{place} does not answer: {first_line}", "check SAESCOPE_DATABASE_URL, and that it runs")
     return None
 
 

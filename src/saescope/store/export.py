@@ -48,9 +48,7 @@ def export_features(store: FeatureStore, labels: Labels, path: Path, *, overwrit
         sync_folder(path.parent)
     except OSError as error:
         full = no_space(error, path.parent)
-        raise full or BadSource(
-            f"{str(path)!r} cannot be written: {error.strerror}", "give another file"
-        ) from None
+        raise full or BadSource(f"{str(path)!r} cannot be written: {error.strerror}", "give another file") from None
     finally:
         draft.unlink(missing_ok=True)
     return len(table)
@@ -82,10 +80,7 @@ def _jsonl(table: pa.Table, path: Path) -> None:
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         for batch in table.to_batches(4096):
             for row in batch.to_pylist():
-                file.write(
-                    json.dumps({name: _finite(value) for name, value in row.items()}, ensure_ascii=False)
-                    + "\n"
-                )
+                file.write(json.dumps({name: _finite(value) for name, value in row.items()}, ensure_ascii=False) + "\n")
 
 
 def _finite(value: Any) -> Any:

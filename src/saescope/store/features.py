@@ -55,9 +55,7 @@ def write_extraction(folder: Path, features: pa.Table, examples: pa.Table | Iter
     parts, place = folder / "examples", folder / "features.parquet"
     try:
         parts.mkdir()
-        starts = _write_examples(
-            parts, [examples] if isinstance(examples, pa.Table) else examples, len(index)
-        )
+        starts = _write_examples(parts, [examples] if isinstance(examples, pa.Table) else examples, len(index))
         metadata = {**(features.schema.metadata or {}), _PARTS: json.dumps(starts).encode()}
         pq.write_table(
             features.replace_schema_metadata(metadata),
@@ -179,9 +177,7 @@ class FeatureStore:
         if stratum is not None:
             rows = [row for row in rows if row["stratum"] == stratum]
         order = {name: place for place, name in enumerate(STRATA)}
-        return sorted(
-            rows, key=lambda row: (order.get(row["stratum"], len(order)), row["stratum"], row["rank"])
-        )
+        return sorted(rows, key=lambda row: (order.get(row["stratum"], len(order)), row["stratum"], row["rank"]))
 
     def list(
         self,
@@ -267,6 +263,4 @@ class FeatureStore:
 def _last_features(metadata: pq.FileMetaData) -> list[int]:
     """The last feature of each row group."""
     column = metadata.schema.names.index("feature")
-    return [
-        metadata.row_group(group).column(column).statistics.max for group in range(metadata.num_row_groups)
-    ]
+    return [metadata.row_group(group).column(column).statistics.max for group in range(metadata.num_row_groups)]

@@ -30,16 +30,10 @@ def add_labels(db: Database, extraction_id: str, labels: Iterable[Label]) -> int
     return added
 
 
-def current_labels(
-    db: Database, extraction_id: str, features: Collection[int] | None = None
-) -> dict[int, Label]:
+def current_labels(db: Database, extraction_id: str, features: Collection[int] | None = None) -> dict[int, Label]:
     """The current label of each feature that has one, of all features or of those given, by feature."""
     table = schema.labels
-    newest = (
-        sa.select(sa.func.max(table.c.id))
-        .where(table.c.extraction_id == extraction_id)
-        .group_by(table.c.feature)
-    )
+    newest = sa.select(sa.func.max(table.c.id)).where(table.c.extraction_id == extraction_id).group_by(table.c.feature)
     wanted = None if features is None else {int(feature) for feature in features}
     with db.reading() as connection:
         found: dict[int, Label] = {}
@@ -56,16 +50,10 @@ def current_labels(
 def current_label_columns(db: Database, extraction_id: str) -> pa.Table:
     """The current labels as columns feature, text, source, clarity: for sorting and searching many."""
     table = schema.labels
-    newest = (
-        sa.select(sa.func.max(table.c.id))
-        .where(table.c.extraction_id == extraction_id)
-        .group_by(table.c.feature)
-    )
+    newest = sa.select(sa.func.max(table.c.id)).where(table.c.extraction_id == extraction_id).group_by(table.c.feature)
     columns = [table.c.feature, table.c.text, table.c.source, table.c.clarity]
     with db.reading() as connection:
-        rows = connection.execute(
-            sa.select(*columns).where(table.c.id.in_(newest)).order_by(table.c.feature)
-        ).all()
+        rows = connection.execute(sa.select(*columns).where(table.c.id.in_(newest)).order_by(table.c.feature)).all()
     values: list[Any] = list(zip(*rows, strict=True)) or [[], [], [], []]
     return pa.table(
         [pa.array(column, field.type) for column, field in zip(values, LABEL_COLUMNS, strict=True)],

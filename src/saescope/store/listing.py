@@ -1,6 +1,7 @@
 """Sorting, filtering and searching the features of one extraction, on columns held in memory."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -29,13 +30,10 @@ class Listing:
         """columns: one row per feature, no lists; written: reads the ids of the tokens features write."""
         self._columns = columns.combine_chunks()
         self._read_written = written
-        self._written: tuple[np.ndarray, np.ndarray] | None = None
         self._labelled: tuple[pa.Table, pa.Table] | None = None
         kinds = {field.name: field.type for field in columns.schema}
         self.flags = [name for name, kind in kinds.items() if pa.types.is_boolean(kind)]
-        self.numbers = [
-            name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        ]
+        self.numbers = [name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)]
         self.numbers.append("clarity")
 
     def rows(
@@ -57,10 +55,8 @@ class Listing:
             raise BadValue(f"order: {order!r}", "use asc or desc")
         if limit is not None and limit < 0:
             raise BadValue(f"limit: {limit} is negative", "give 0 or more, or none for all")
-        conditions = (
-            parse_where(where, numbers=self.numbers, flags=self.flags, texts=["label"]) if where else []
-        )
-        words = search.split() if search else []
+        conditions = parse_where(where, numbers=self.numbers, flags=self.flags, texts=["label"]) if where else []
+        words = search.lower().split() if search else []
 
         asked = {sort, *(condition.field for condition in conditions)}
         by_label = bool(words) or not asked.isdisjoint(_LABEL_FIELDS)
@@ -71,10 +67,10 @@ class Listing:
         held = np.ones(len(table), bool)
         for condition in conditions:
             held &= _numpy(condition.holds(table.column(condition.field)))
-        for word in words:
-            held &= self._found(word, table.column("label"), tokens)
+        if words:
+            held &= self._found(words, pc.utf8_lower(table.column("label")), tokens)
         matching = np.flatnonzero(held)
-        shown = table.take(pa.array(_sorted(table, matching, sort, order)[:limit]))
+        shown = table.take(pa.array(_first(table, matching, sort, order, limit)))
         if table is self._columns:
             shown = _joined(shown, _label_table(labels, shown.column("index").to_pylist()))
         return len(matching), shown
@@ -89,29 +85,35 @@ class Listing:
             self._labelled = labels, table
         return table
 
-    def _found(self, word: str, label: pa.ChunkedArray, tokens: Tokens) -> np.ndarray:
-        """Features whose label, or a token they write, holds the word."""
-        held = _numpy(pc.fill_null(pc.match_substring(label, word, ignore_case=True), False)).copy()
-        if tokens is None:
-            return held
-        if self._written is None:
-            column = self._read_written().combine_chunks()
-            if isinstance(column, pa.ChunkedArray):
-                column = pa.concat_arrays(column.chunks)
-            self._written = pc.list_parent_indices(column).to_numpy(), column.flatten().to_numpy()
-        feature, ids = self._written
-        text = tokens if isinstance(tokens, pa.Array) else pa.array(tokens, pa.string())
-        has_word = _numpy(pc.fill_null(pc.match_substring(text, word, ignore_case=True), False))
-        known = ids < len(has_word)
-        held[feature[known][has_word[ids[known]]]] = True
+    def _found(self, words: list[str], label: pa.ChunkedArray, tokens: Tokens) -> np.ndarray:
+        """Features of which each word stands in the label or in a token they write; words and label in lower case."""
+        held = np.ones(len(label), bool)
+        text = None
+        if tokens is not None:
+            text = pc.utf8_lower(tokens if isinstance(tokens, pa.Array) else pa.array(tokens, pa.string()))
+        for word in words:
+            has_word = _numpy(pc.fill_null(pc.match_substring(label, word), False)).copy()
+            if text is not None:
+                feature, ids = self._written_ids
+                token_has_word = _numpy(pc.fill_null(pc.match_substring(text, word), False))
+                known = ids < len(token_has_word)
+                has_word[feature[known][token_has_word[ids[known]]]] = True
+            held &= has_word
         return held
 
+    @cached_property
+    def _written_ids(self) -> tuple[np.ndarray, np.ndarray]:
+        """(feature, token id) of everything that features write most."""
+        column = self._read_written()
+        lists = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        return pc.list_parent_indices(lists).to_numpy(), lists.flatten().to_numpy()
 
-def _sorted(table: pa.Table, matching: np.ndarray, sort: str, order: str | None) -> np.ndarray:
+
+def _first(table: pa.Table, matching: np.ndarray, sort: str, order: str | None, limit: int | None) -> np.ndarray:
     """The matching rows in order: index and label ascend, everything else descends, unless told."""
     order = order or ("asc" if sort in ("index", "label") else "desc")
     if sort == "index":
-        return matching if order == "asc" else matching[::-1]
+        return (matching if order == "asc" else matching[::-1])[:limit]
     key = table.column(sort)
     if len(matching) < len(table):
         key = key.take(pa.array(matching))
@@ -120,7 +122,13 @@ def _sorted(table: pa.Table, matching: np.ndarray, sort: str, order: str | None)
     elif pa.types.is_boolean(key.type):
         key = key.cast(pa.int8())
     direction = "ascending" if order == "asc" else "descending"
-    return matching[pc.sort_indices(key, sort_keys=[("", direction)]).to_numpy()]
+    present = len(key) - key.null_count
+    if limit is None or limit > present // 8:
+        return matching[pc.sort_indices(key, sort_keys=[("", direction)]).to_numpy()[:limit]]
+    # A page of many: picking the first few takes a tenth of the time of sorting them all.
+    rows = pa.table({"key": key, "row": np.arange(len(key))})
+    keys = [("key", direction), ("row", "ascending")]
+    return matching[pc.select_k_unstable(rows, limit, sort_keys=keys).to_numpy()]
 
 
 def _label_table(labels: Labels, features: list[int] | None) -> pa.Table:
@@ -128,9 +136,7 @@ def _label_table(labels: Labels, features: list[int] | None) -> pa.Table:
     if isinstance(labels, pa.Table):
         return labels
     chosen = (
-        [labels[index] for index in (labels if features is None else features) if index in labels]
-        if labels
-        else []
+        [labels[index] for index in (labels if features is None else features) if index in labels] if labels else []
     )
     return pa.table(
         {

@@ -52,9 +52,7 @@ class Checkpoints:
         draft = self.folder / f".draft-{secrets.token_hex(4)}"
         try:
             draft.mkdir(parents=True)
-            save_file(
-                {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, draft / _FILES[0]
-            )
+            save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, draft / _FILES[0])
             (draft / _FILES[1]).write_text(json.dumps(facts))
             sums = {name: _sha256(draft / name) for name in _FILES}
             (draft / "manifest.json").write_text(json.dumps({"step": step, "sha256": sums}))

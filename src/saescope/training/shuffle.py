@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import BadSource, BadValue
+from ..errors import BadSource
 
 Reader = Callable[[np.ndarray], Float[Tensor, "n d_in"]]
 
@@ -41,11 +41,6 @@ class ShuffledActivations:
     ) -> None:
         if n_rows < 1:
             raise BadSource("there are no rows to train on", "add a dataset with text in it")
-        if buffer < batch:
-            raise BadValue(
-                f"a buffer of {buffer} activations is smaller than a batch of {batch}",
-                "use a larger --buffer",
-            )
         self.read_rows, self.n_rows, self.context = read_rows, n_rows, context
         self.buffer, self.batch, self.reuse, self.seed = buffer, batch, reuse, seed
         self.counts, self.rows_at_once = counts, rows_at_once
@@ -89,9 +84,7 @@ class ShuffledActivations:
             block += 1
             if block % self.blocks_per_epoch == 0:
                 if not self._seen:
-                    raise BadSource(
-                        "no row holds a valid token to train on", "add a dataset with more text in it"
-                    )
+                    raise BadSource("no row holds a valid token to train on", "add a dataset with more text in it")
                 self._seen = 0
 
     def _count(self, block: int) -> int | None:

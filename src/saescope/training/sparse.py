@@ -37,11 +37,11 @@ class Chosen:
         return len(self.rows) > self.batch * self.d_sae * DENSE_ABOVE
 
     @cached_property
-    def row_starts(self) -> Int[Tensor, "batch+1"]:
+    def row_starts(self) -> Int[Tensor, "starts"]:
         return _starts(self.rows, self.batch)
 
     @cached_property
-    def feature_starts(self) -> Int[Tensor, "d_sae+1"]:
+    def feature_starts(self) -> Int[Tensor, "starts"]:
         return _starts(self.features, self.d_sae)
 
     @cached_property
@@ -54,7 +54,7 @@ class Chosen:
         return full
 
 
-def _starts(sorted_or_not: Int[Tensor, "n"], bags: int) -> Int[Tensor, "bags+1"]:
+def _starts(sorted_or_not: Int[Tensor, "n"], bags: int) -> Int[Tensor, "starts"]:
     counts = torch.bincount(sorted_or_not, minlength=bags)
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
@@ -91,9 +91,7 @@ def _products_at(grad: Tensor, matrix: Tensor, chosen: Chosen) -> Tensor:
 
 class _Encode(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, z: Tensor, encoder: Tensor, b_enc: Tensor, b_dec: Tensor, pre: Tensor, chosen: Chosen
-    ):
+    def forward(ctx: Any, z: Tensor, encoder: Tensor, b_enc: Tensor, b_dec: Tensor, pre: Tensor, chosen: Chosen):
         ctx.chosen = chosen
         ctx.save_for_backward(z, encoder, b_dec)
         return pre[chosen.rows, chosen.features]

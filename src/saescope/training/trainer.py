@@ -43,13 +43,9 @@ class Trainer:
     not.
     """
 
-    def __init__(
-        self, spec: TrainSae, d_in: int, *, device: str | torch.device = "cpu", total_steps: int
-    ) -> None:
+    def __init__(self, spec: TrainSae, d_in: int, *, device: str | torch.device = "cpu", total_steps: int) -> None:
         if spec.k > spec.d_sae and spec.kind != "relu":
-            raise BadValue(
-                f"k is {spec.k}, but d_sae is only {spec.d_sae}", "use a smaller --k or a larger --d-sae"
-            )
+            raise BadValue(f"k is {spec.k}, but d_sae is only {spec.d_sae}", "use a smaller --k or a larger --d-sae")
         self.spec, self.d_in, self.total_steps = spec, d_in, total_steps
         self.device = torch.device(device)
         self.peak_lr = spec.lr or default_lr(spec.d_sae)

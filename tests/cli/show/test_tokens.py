@@ -66,9 +66,7 @@ def test_a_silent_sample_has_no_peak():
 
 
 def test_tokens_cannot_steer_the_terminal():
-    text = tokens.run(
-        ["\x1b[2J", "\n", "\u202e", "[red]x[/red]"], [0.0] * 4, 1.0, tokens.scale(console()), peak=0
-    )
+    text = tokens.run(["\x1b[2J", "\n", "\u202e", "[red]x[/red]"], [0.0] * 4, 1.0, tokens.scale(console()), peak=0)
     assert text.plain == "«␛[2J»↵‹202e›[red]x[/red]"
 
 

@@ -10,9 +10,7 @@ from saescope.cli.show import words
 def test_no_control_or_direction_character_survives():
     everything = "".join(map(chr, range(0x110000)))
     for lines in (False, True):
-        left = {
-            c for c in words.clean(everything, lines) if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")
-        }
+        left = {c for c in words.clean(everything, lines) if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")}
         assert left == ({"\n"} if lines else set())
     assert words.clean("a\u202eb\u2066c\u200fd") == "a‹202e›b‹2066›c‹200f›d"
     assert words.clean("\x1b]0;owned\x07 \x9b31m") == "␛]0;owned␇ ‹9b›31m"

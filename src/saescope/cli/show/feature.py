@@ -52,9 +52,7 @@ def feature(
         _histogram(document, console)
     for stratum in strata:
         rows = [each for each in document.get("examples", []) if each["stratum"] == stratum]
-        heading(
-            console, STRATA.get(stratum, stratum), f"{min(limit, len(rows))} of {len(rows)}" if rows else ""
-        )
+        heading(console, STRATA.get(stratum, stratum), f"{min(limit, len(rows))} of {len(rows)}" if rows else "")
         if rows:
             examples(rows[:limit], document.get("max") or 0.0, console)
         else:
@@ -133,9 +131,7 @@ def _histogram(document: Document, console: Console) -> None:
     if len(edges) > high:
         ends = (f"{_edge(edges[low])} ", f" {_edge(min(edges[high], document.get('max') or edges[high]))}")
     console.print(
-        Text.assemble(
-            ("activations  ", QUIET), ends[0], (bars, AMBER), ends[1], ("  both axes logarithmic", QUIET)
-        )
+        Text.assemble(("activations  ", QUIET), ends[0], (bars, AMBER), ends[1], ("  both axes logarithmic", QUIET))
     )
 
 
@@ -167,9 +163,7 @@ def _neighbors(document: Document, console: Console) -> None:
     heading(console, "nearest features", "by decoder cosine")
     made = table(">index", ("label", FILL), ">cosine")
     for row in rows[:5]:
-        made.add_row(
-            Text(str(row["index"]), style=STRONG), label_text(label_of(row)), number(row["cosine"], 2)
-        )
+        made.add_row(Text(str(row["index"]), style=STRONG), label_text(label_of(row)), number(row["cosine"], 2))
     console.print(made)
 
 
@@ -181,35 +175,25 @@ def fire(document: Document, console: Console, prefix: str, extraction: str = ""
         return
     shades = token_runs.scale(console)
     tops = [max(row["activations"], default=0.0) for row in rows]
-    best = [
-        max(range(len(rows)), key=lambda n, at=at: rows[n]["activations"][at]) for at in range(len(words))
-    ]
+    best = [max(range(len(rows)), key=lambda n, at=at: rows[n]["activations"][at]) for at in range(len(words))]
     strongest = max(tops)
     values = [rows[n]["activations"][at] for at, n in enumerate(best)]
     console.print(_broken(token_runs.run(words, values, strongest, shades)), overflow="fold")
 
     heading(console, "strongest feature of each token")
-    made = table(
-        ("token", {"max_width": 20, "overflow": "ellipsis"}), ">index", ("label", FILL), ">activation"
-    )
+    made = table(("token", {"max_width": 20, "overflow": "ellipsis"}), ">index", ("label", FILL), ">activation")
     for at, (word, n) in enumerate(zip(words, best, strict=True)):
         value, row = values[at], rows[n]
-        cell = token_runs.run(
-            [word], [value], strongest, shades, peak=0 if value == tops[n] and value > 0 else None
-        )
+        cell = token_runs.run([word], [value], strongest, shades, peak=0 if value == tops[n] and value > 0 else None)
         if value > 0:
-            made.add_row(
-                cell, Text(str(row["index"]), style=STRONG), label_text(label_of(row)), number(value)
-            )
+            made.add_row(cell, Text(str(row["index"]), style=STRONG), label_text(label_of(row)), number(value))
         else:
             made.add_row(cell, "", "", "")
     console.print(made)
 
     heading(console, "ranking", plural(len(rows), "feature"))
     lane = min(len(words), 40 if console.width >= 110 else 16)
-    made = table(
-        ">index", ("label", FILL), ">activation", "peak token", ("along the text", {"width": max(14, lane)})
-    )
+    made = table(">index", ("label", FILL), ">activation", "peak token", ("along the text", {"width": max(14, lane)}))
     for row, top in zip(rows, tops, strict=True):
         peak = clean(words[row["activations"].index(top)]).strip(" ") if top > 0 else ""
         made.add_row(

@@ -53,9 +53,7 @@ def feature_list(document: Document, console: Console, prefix: str, limited: boo
     made = feature_table(rows, console)
     console.print(made)
     shown = Text(f"{count(len(rows))} of {count(matching)} ", style="dim")
-    shown.append(
-        "features of " if matching == total else f"that match, of {count(total)} features of "
-    ).append(name)
+    shown.append("features of " if matching == total else f"that match, of {count(total)} features of ").append(name)
     if limited and len(rows) < matching:
         shown.append("; more with --limit N", style="dim")
     console.print()

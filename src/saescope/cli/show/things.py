@@ -43,9 +43,7 @@ def dataset(document: Document, console: Console, prefix: str) -> None:
         pairs.append(("characters", count(document["characters"])))
     if document.get("samples") is not None:
         context = document.get("context")
-        pairs.append(
-            ("samples", count(document["samples"]) + (f" of {count(context)} tokens" if context else ""))
-        )
+        pairs.append(("samples", count(document["samples"]) + (f" of {count(context)} tokens" if context else "")))
     if document.get("tokens") is not None:
         by = f" of {clean(document['model'])}'s tokenizer" if document.get("model") else ""
         pairs.append(("tokens", count(document["tokens"]) + by))
@@ -101,13 +99,9 @@ def model_list(document: Document, console: Console, prefix: str) -> None:
 def model(document: Document, console: Console, prefix: str) -> None:
     title(console, document["name"], clean(document["family"]), plural(document["layers"], "layer"))
     pairs: list[tuple[str, Any]] = [("d_model", count(document["d_model"]))]
+    pairs += [(key, count(document[key])) for key in ("context", "vocabulary") if document.get(key) is not None]
     pairs += [
-        (key, count(document[key])) for key in ("context", "vocabulary") if document.get(key) is not None
-    ]
-    pairs += [
-        (key, document[key])
-        for key in ("dtype", "quantize", "source")
-        if document.get(key) not in (None, "none")
+        (key, document[key]) for key in ("dtype", "quantize", "source") if document.get(key) not in (None, "none")
     ]
     facts(console, pairs)
     points = document.get("hookpoints") or []
@@ -136,9 +130,7 @@ def _span(layers: Sequence[int]) -> str:
 
 def sae_list(document: Document, console: Console, prefix: str) -> None:
     rows = document["saes"]
-    if _empty(
-        console, rows, prefix, "no SAE yet", "train --model M --dataset D --hookpoint layers.N.resid_post"
-    ):
+    if _empty(console, rows, prefix, "no SAE yet", "train --model M --dataset D --hookpoint layers.N.resid_post"):
         return
     made = table("name", "kind", ">d_sae", ">FVU", ">L0", ">dead", ("hookpoint", FILL), "model")
     for row in rows:
@@ -187,9 +179,7 @@ def quality(metrics: Document) -> list[tuple[str, Any]]:
 
 
 def removed(document: Document, console: Console, prefix: str) -> None:
-    console.print(
-        Text.assemble(("✓ ", "green"), f"removed {document['removed']} ", (clean(document["name"]), "bold"))
-    )
+    console.print(Text.assemble(("✓ ", "green"), f"removed {document['removed']} ", (clean(document["name"]), "bold")))
 
 
 def exported(document: Document, console: Console, prefix: str) -> None:

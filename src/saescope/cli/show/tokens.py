@@ -50,9 +50,7 @@ def scale(console: Console) -> Scale:
         return Scale(tuple(Style(color=ink, bgcolor=step) for step in steps), marks=False)
     if system == "256":
         return Scale(
-            tuple(
-                Style(color="color(231)" if n < 136 else "color(16)", bgcolor=f"color({n})") for n in _INDEXED
-            ),
+            tuple(Style(color="color(231)" if n < 136 else "color(16)", bgcolor=f"color({n})") for n in _INDEXED),
             marks=False,
         )
     return Scale((Style(color="yellow"), Style(color="black", bgcolor="yellow")), marks=False)

@@ -102,9 +102,7 @@ def upgrade() -> None:
         op.create_index(f"ix_extractions_{column}", "extractions", [column])
     op.create_table(
         "labels",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), autoincrement=True, nullable=False),
         _text("extraction_id"),
         _number("feature"),
         _text("text"),
