@@ -182,18 +182,14 @@ def _explain(error: Exception, repo_id: str, repo_type: RepoType) -> StudioError
         return NotFound(f"{what} on the hub has no such revision", "use its main branch")
     if isinstance(error, hub.LocalEntryNotFoundError | hub.OfflineModeIsEnabled):
         if _offline():
-            message = (
-                f"{what} was not fetched before, and HF_HUB_OFFLINE keeps the hub at {where} out of reach"
-            )
+            message = f"{what} was not fetched before, and HF_HUB_OFFLINE keeps the hub at {where} out of reach"
             return Unreachable(message, _OFFLINE[repo_type])
         return _unreachable(error.__cause__ or error, repo_type)
     if isinstance(error, hub.EntryNotFoundError):
         return NotFound(f"a file of {what} is not on the hub at {where} any more", "try again")
     if isinstance(error, hub.HfHubHTTPError) and error.response.status_code not in (429, *range(500, 600)):
         status = error.response.status_code
-        return BadSource(
-            f"the hub at {where} refused {what} with status {status}", "set HF_TOKEN to a valid token"
-        )
+        return BadSource(f"the hub at {where} refused {what} with status {status}", "set HF_TOKEN to a valid token")
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, hub.HfHubHTTPError):
         folder = Path(_cache_folder() or "~/.cache/huggingface/hub")
         if no_space(error, folder):

@@ -58,9 +58,7 @@ def test_a_text_file_is_one_document_byte_for_byte(tmp_path):
 
 def test_odd_texts_survive_every_kind_with_fields(tmp_path):
     assert texts_of(jsonl(tmp_path / "a.jsonl", [{"text": text} for text in ODD])) == ODD
-    assert (
-        texts_of(csv_file(tmp_path / "a.csv", [["id", "text"], *([i, t] for i, t in enumerate(ODD))])) == ODD
-    )
+    assert texts_of(csv_file(tmp_path / "a.csv", [["id", "text"], *([i, t] for i, t in enumerate(ODD))])) == ODD
     assert texts_of(parquet(tmp_path / "a.parquet", {"text": ODD})) == ODD
 
 
@@ -127,9 +125,7 @@ def test_a_missing_or_null_text_is_a_blank_document(tmp_path):
     assert texts_of(tmp_path / "a.csv") == ["one", ""]
 
 
-@pytest.mark.parametrize(
-    "type", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
-)
+@pytest.mark.parametrize("type", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())])
 def test_parquet_holds_text_in_several_types(tmp_path, type):
     table = pa.table({"text": pa.array(["one", None, "two"], pa.string()).cast(type)})
     pq.write_table(table, tmp_path / "a.parquet")
@@ -189,9 +185,7 @@ def test_mixed_kinds_are_refused(tmp_path):
 
 @pytest.mark.parametrize("kind", [".txt", ".jsonl", ".csv"])
 def test_bytes_that_are_not_utf8_are_found_by_their_offset(tmp_path, kind):
-    lead = {".txt": "é" * 10, ".jsonl": '{"text": "é"}\n' * 1500, ".csv": "text\n" + "é\n" * 40_000}[
-        kind
-    ].encode()
+    lead = {".txt": "é" * 10, ".jsonl": '{"text": "é"}\n' * 1500, ".csv": "text\n" + "é\n" * 40_000}[kind].encode()
     path = tmp_path / f"a{kind}"
     path.write_bytes(lead + b"\xe2\x82")
     refused(path, rf"offset {len(lead)} ")
@@ -247,9 +241,7 @@ def test_a_field_that_is_not_there_lists_those_that_are(tmp_path):
 
 def test_a_field_that_holds_no_text_is_refused(tmp_path):
     refused(parquet(tmp_path / "a.parquet", {"id": [1], "body": ["x"]}), "int64, not text", text_field="id")
-    refused(
-        jsonl(tmp_path / "a.jsonl", [{"id": "1"}, {"id": [2]}]), "line 2.*a list, not text", text_field="id"
-    )
+    refused(jsonl(tmp_path / "a.jsonl", [{"id": "1"}, {"id": [2]}]), "line 2.*a list, not text", text_field="id")
     refused(jsonl(tmp_path / "b.jsonl", [{"id": 1}]), "no field of .* holds text")
     refused(parquet(tmp_path / "c.parquet", {"id": [1]}), "no field of .* holds text")
 

@@ -202,9 +202,7 @@ def test_a_long_text_without_spaces_is_cut_too():
 
 
 def test_a_tokenizer_that_starts_every_text_with_a_space_gets_none_twice(tmp_path):
-    plain = Tokenizer(
-        models.WordLevel({"▁people": 0, "▁": 1, "<s>": 2, "</s>": 3, "<unk>": 4}, unk_token="<unk>")
-    )
+    plain = Tokenizer(models.WordLevel({"▁people": 0, "▁": 1, "<s>": 2, "</s>": 3, "<unk>": 4}, unk_token="<unk>"))
     plain.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     text = "people " * 60_000 + "people"
     store = store_of(tmp_path, [text], context=128, tokenizer=plain)

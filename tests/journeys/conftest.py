@@ -4,10 +4,10 @@ import random
 from pathlib import Path
 
 import pytest
-from support.tiny import save_tiny_model
 
 import saescope
 from saescope.studio import Studio
+from support.tiny import save_tiny_model
 
 _WORDS = (
     "the people of these states work in peace and trade with every nation while taxes and war weigh on the union "

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from oracles.slow_loop import slow_loop
 
 import saescope
+from oracles.slow_loop import slow_loop
 from saescope.jobs.fire_text import encode_text
 from saescope.specs import Edit
 from saescope.steering.edits import FeatureEdits

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.tiny import save_tiny_model, tiny_tokenizer
 
 from saescope.cli.main import main
 from saescope.studio import Studio
+from support.tiny import save_tiny_model, tiny_tokenizer
 
 
 @pytest.fixture

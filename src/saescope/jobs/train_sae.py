@@ -25,7 +25,7 @@ from ..store import catalogue
 from ..training import Checkpoints, ShuffledActivations, Trainer, ce_recovered, train
 from .add_sae import keep_sae
 from .clock import now
-from .context import Context
+from .context import Context, Tell
 from .show import show_sae
 
 _HELD_OUT = 64
@@ -53,7 +53,7 @@ def run(spec: TrainSae, context: Context, *, resume: bool = False) -> dict[str, 
     checkpoints = Checkpoints(context.work_folder(work))
     _take_up(trainer, checkpoints, resume, context)
 
-    reading = _Reading(model, rows, training, hookpoint, spec.include_special, context)
+    reading = _Reading(model, rows, training, hookpoint, spec.include_special, context.tell)
     stream = ShuffledActivations(
         reading.read,
         len(training),
@@ -131,7 +131,7 @@ class _Reading:
     chosen: np.ndarray
     hookpoint: str
     include_special: bool
-    context: Context
+    tell: Tell
     tokens: int = 0
     seconds: float = 0.0
 
@@ -149,7 +149,7 @@ class _Reading:
         valid = torch.from_numpy(self.rows.valid(rows, include_special=self.include_special)).to(self.model.device)
         x = self.model.read(ids, [self.hookpoint])[self.hookpoint][valid].float()
         self.tokens += len(x)
-        self.context.tell(Progress("reading activations", self.tokens, None, "tokens"))
+        self.tell(Progress("reading activations", self.tokens, None, "tokens"))
         return x
 
 
@@ -200,7 +200,7 @@ def _measure(
 ) -> dict[str, Any]:
     """FVU and L0 on the rows held out, and the cross-entropy recovered on a few of them."""
     context.tell(Progress("measuring", 0, len(held_out), "samples"))
-    reading = _Reading(model, rows, held_out, hookpoint, spec.include_special, context)
+    reading = _Reading(model, rows, held_out, hookpoint, spec.include_special, lambda progress: None)
     reconstruction = Reconstruction()
     for start in range(0, len(held_out), 16):
         for x in reading.read(np.arange(start, min(start + 16, len(held_out)))).split(512):

@@ -20,6 +20,8 @@ LONGEST_LABEL = 80
 """Characters."""
 CLEAR = 0.3
 """A description that covers less of the examples is not given as one."""
+FEW = 4
+"""With fewer examples than this anything covers all of them, so nothing is claimed."""
 
 
 def describe(feature: FeatureText, background: Counter[str] | None = None, created: str = "") -> Label:
@@ -36,8 +38,9 @@ def describe(feature: FeatureText, background: Counter[str] | None = None, creat
     if topic:
         patterns.append(topic)
     best = max(patterns, key=lambda pattern: (round(pattern.score, 9), pattern.text), default=None)
-    if best is None or best.coverage < CLEAR or best.score < CLEAR / 2:
-        text, best = _unclear(evidence), None
+    few = len(evidence.peaks) < FEW
+    if few or best is None or best.coverage < CLEAR or best.score < CLEAR / 2:
+        text, best = _unclear(evidence, "rare" if few else "unclear"), None
     else:
         text = _cut(best.text)
         promotes = _promotes(feature, evidence)
@@ -49,7 +52,7 @@ def describe(feature: FeatureText, background: Counter[str] | None = None, creat
         source="lexical",
         model=None,
         created=created,
-        clarity=round(best.coverage, 4) if best else _best_coverage(patterns),
+        clarity=round(best.coverage, 4) if best else 0.0 if few else _best_coverage(patterns),
         detail=_detail(evidence, patterns, best),
     )
 
@@ -59,14 +62,14 @@ def _best_coverage(patterns: list[Pattern]) -> float:
     return round(min(max((pattern.score for pattern in patterns), default=0.0), CLEAR - 0.01), 4)
 
 
-def _unclear(evidence: Evidence) -> str:
-    """The honest label of a feature without a pattern."""
+def _unclear(evidence: Evidence, why: str) -> str:
+    """The honest label of a feature without a pattern, or with too few examples to claim one."""
     if not evidence.peaks:
         return "no examples"
     ranked = tally(evidence, words_at(evidence, 0), shared=False)
     forms = {evidence.keys[peak.at]: evidence.forms[peak.at] for peak in reversed(evidence.peaks)}
     common = [shown(forms[key]) for key, _ in ranked if key != EDGE][:3]
-    return _cut(f"unclear: peaks on {', '.join(common)}") if common else "unclear"
+    return _cut(f"{why}: peaks on {', '.join(common)}") if common else why
 
 
 def _cut(text: str) -> str:

@@ -37,9 +37,7 @@ class FeatureEdits:
     times the others'.
     """
 
-    def __init__(
-        self, sae: Sae, edits: Sequence[Edit], maxima: Mapping[int, float], *, where: Where = "all"
-    ) -> None:
+    def __init__(self, sae: Sae, edits: Sequence[Edit], maxima: Mapping[int, float], *, where: Where = "all") -> None:
         """`maxima` is the largest activation of each feature, for the unit `max`.
 
         Raises NotFound for a feature the SAE has not, BadValue for two edits of one feature and for the unit
@@ -96,9 +94,7 @@ class FeatureEdits:
             allowed &= positions >= prompt
         return allowed
 
-    def _change(
-        self, x: Float[Tensor, "batch d_in"], f: Float[Tensor, "batch n"]
-    ) -> Float[Tensor, "batch n"]:
+    def _change(self, x: Float[Tensor, "batch d_in"], f: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
         """f' - f; exactly zero where the edit asks for nothing."""
         change = torch.zeros_like(f)
         for column, (edit, amount) in enumerate(zip(self.edits, self._amounts, strict=True)):
@@ -122,12 +118,7 @@ class FeatureEdits:
     def _row_norm(self, x: Float[Tensor, "batch d_in"], feature: int) -> Float[Tensor, "batch"]:
         """Length of what one unit of a feature adds to each row."""
         one = x.new_ones(len(x), 1)
-        return (
-            self.sae.delta(x, torch.tensor([feature], device=x.device), one)
-            .float()
-            .norm(dim=1)
-            .clamp(min=1e-12)
-        )
+        return self.sae.delta(x, torch.tensor([feature], device=x.device), one).float().norm(dim=1).clamp(min=1e-12)
 
 
 def _check(sae: Sae, features: list[int]) -> None:
@@ -138,9 +129,7 @@ def _check(sae: Sae, features: list[int]) -> None:
                 f"features are numbered 0 to {sae.d_sae - 1}",
             )
         if features.count(feature) > 1:
-            raise BadValue(
-                f"feature {feature} has {features.count(feature)} edits", "give one edit per feature"
-            )
+            raise BadValue(f"feature {feature} has {features.count(feature)} edits", "give one edit per feature")
 
 
 def _in_own_units(edit: Edit, maxima: Mapping[int, float]) -> float:

@@ -21,9 +21,7 @@ OVERLAP = 0.2
 """Smallest cosine of encoder column and decoder row for which that is tried."""
 
 
-def silence(
-    sae: Sae, x: Float[Tensor, "batch d_in"], features: Int[Tensor, "n"]
-) -> Float[Tensor, "batch d_in"]:
+def silence(sae: Sae, x: Float[Tensor, "batch d_in"], features: Int[Tensor, "n"]) -> Float[Tensor, "batch d_in"]:
     """Rows near x, in x's dtype, whose re-encoding is zero at `features`; rows that already read so stay.
 
     Each round overshoots a little more, so that rounding to a short dtype leaves no remainder. Features that
