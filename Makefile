@@ -37,7 +37,7 @@ check: $(STAMP)-dev  ## lint, format, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/pyright
+	@$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 format: $(STAMP)-dev  ## put code into the house's shape
 	@$(BIN)/ruff check --fix .

@@ -5,7 +5,7 @@ each field is the flag's help, the form's hint and the API's description. Nothin
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -228,7 +228,7 @@ class Edit(Spec):
         hint = "write FEATURE:MODE:AMOUNT[:UNIT], for example 512:add:2:max or 512:ablate"
         if not 2 <= len(parts) <= 4 or not parts[0].isdigit():
             raise BadValue(f"edit {text!r} cannot be read", hint)
-        fields: dict[str, object] = {"feature": int(parts[0]), "mode": parts[1]}
+        fields: dict[str, Any] = {"feature": int(parts[0]), "mode": parts[1]}
         if len(parts) == 2 and parts[1] != "ablate":
             raise BadValue(f"edit {text!r} has no amount", hint)
         if len(parts) > 2 and parts[2]:

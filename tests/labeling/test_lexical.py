@@ -246,9 +246,14 @@ def test_clarity_weighs_examples_by_the_root_of_their_activation():
 
 
 def test_what_only_one_example_has_is_no_pattern():
-    label = describe(FeatureText(0, [example("the «Soviet» fleet", 9.0), example("some «other» word", 9.0)]))
-    assert label.text == "unclear: peaks on “other”, “Soviet”"
-    assert describe(FeatureText(0, [example("the «Soviet» fleet", 9.0)])).text == "“Soviet”"
+    texts = ("the «Soviet» fleet", "some «other» word", "a «third» thing")
+    label = describe(FeatureText(0, [example(text, 9.0) for text in texts]))
+    assert label.text.startswith("unclear: peaks on ")
+
+
+def test_nothing_is_claimed_of_a_feature_with_one_or_two_examples():
+    label = describe(FeatureText(0, [example("the «Soviet» fleet", 9.0), example("a «Soviet» plan", 9.0)]))
+    assert (label.text, label.clarity) == ("rare: peaks on “Soviet”", 0.0)
 
 
 def test_the_created_date_is_the_callers():

@@ -28,10 +28,10 @@ HOOKPOINT = "layers.10.resid_post"
 TOKENS_READ, PASSES = 220_000, 3
 """Tokens read from the model, and how often each is trained on."""
 PROMPT = "My fellow citizens, the state of our Union is"
-PATTERNS = ("stem", "phrase", "class", "word", "after", "words", "topic", "ending")
+PATTERNS = ("words", "stem", "class", "word", "after", "phrase", "ending", "topic")
 """Kinds of label to show, one feature of each: what they say goes from meaning to spelling."""
 SHOWN, EXAMPLES = 6, 3
-STEERED = ("stem", "word", "phrase", "class")
+STEERED = ("stem", "word", "words", "class")
 STRENGTHS = (1.0, 1.5, 2.0)
 
 
@@ -66,6 +66,7 @@ def run(studio: Studio) -> dict[str, Any]:
     _stage(stages, "model", lambda: _model(studio))
     _stage(stages, "tokenize", lambda: _tokenize(studio))
     trained = _stage(stages, "train", lambda: _train(studio))
+    _split_training(stages, trained)
     extracted = _stage(stages, "extract", lambda: _extract(studio))
     labelled = _stage(stages, "label", lambda: studio.run(LabelFeatures(extraction=EXTRACTION)))
     features = _clearest(studio)
@@ -108,6 +109,28 @@ def _stage(stages: list[dict[str, Any]], name: str, work: Any) -> dict[str, Any]
         }
     )
     return document
+
+
+def _split_training(stages: list[dict[str, Any]], trained: dict[str, Any]) -> None:
+    """Reading the model and training on what was read are two stages: the first is the model's time."""
+    if trained.get("kept"):
+        return
+    whole = stages.pop()["seconds"]
+    read, steps = trained["phases"]["model"], trained["phases"]["training"]
+    for name, seconds, tokens in (
+        ("read activations", read, trained["tokens_read"]),
+        ("train", steps, trained["tokens"]),
+        ("measure", whole - read - steps, None),
+    ):
+        stages.append(
+            {
+                "name": name,
+                "seconds": seconds,
+                "tokens": tokens,
+                "tokens_per_second": tokens / max(seconds, 1e-9) if tokens else None,
+                "kept": False,
+            }
+        )
 
 
 def _check_installed() -> None:
@@ -178,15 +201,19 @@ def _extract(studio: Studio) -> dict[str, Any]:
 
 
 def _clearest(studio: Studio) -> list[dict[str, Any]]:
-    """A handful of features whose labels are the best of their kind; the rarer first where labels are equally good."""
+    """A handful of features: of each kind of label the best, and of equally good ones the strongest.
+
+    Of words with one meaning, three say more than two.
+    """
     listed = studio.list_features(EXTRACTION, where="active_samples>=20")["features"]
     extraction = next(record for record in studio.extractions() if record.name == EXTRACTION)
     labels = current_labels(studio.db, extraction.id)
-    best: dict[str, tuple[float, float, int]] = {}
+    best: dict[str, tuple[float, int, float, int]] = {}
     for feature in listed:
         label = labels.get(feature["index"])
         if label is not None and any(character.isalpha() for character in label.text):
-            rank = (-label.detail.get("score", 0.0), feature["density"], feature["index"])
+            quality = round(label.detail.get("score", 0.0), 1)
+            rank = (-quality, -label.text.count("“"), -feature["max"], feature["index"])
             pattern = label.detail.get("pattern", "unclear")
             best[pattern] = min(best.get(pattern, rank), rank)
     chosen = [(pattern, best[pattern][-1]) for pattern in PATTERNS if pattern in best][:SHOWN]

@@ -20,7 +20,7 @@ LONGEST_LABEL = 80
 """Characters."""
 CLEAR = 0.3
 """A description that covers less of the examples is not given as one."""
-FEW = 4
+FEW = 3
 """With fewer examples than this anything covers all of them, so nothing is claimed."""
 
 
