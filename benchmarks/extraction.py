@@ -82,7 +82,6 @@ def ours(model, rows, samples: int, sae, top_k: int) -> tuple[float, dict[str, f
     with torch.inference_mode():
         for swept in sweep(model.read, [Reader(sae, HOOKPOINT, state)], rows, stop=samples):
             seconds = swept.seconds
-    state.settle()
     return time.perf_counter() - clock, dict(seconds)
 
 
@@ -160,7 +159,6 @@ def child(samples: int, d_sae: int) -> None:
     with torch.inference_mode():
         for _ in sweep(read, [Reader(sae, "x", state)], Rows()):
             pass
-    state.settle()
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

@@ -12,6 +12,7 @@ Paths are made of our own ids, never of a user's string. A thing is made in `wor
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import time
@@ -28,7 +29,7 @@ class Home:
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         chosen = root or os.environ.get("SAESCOPE_HOME") or _default_root()
-        self.root = Path(chosen).expanduser().resolve()
+        self.root = Path(os.path.expanduser(chosen)).resolve()
         try:
             self.artifacts.mkdir(parents=True, exist_ok=True)
             self.work.mkdir(parents=True, exist_ok=True)
@@ -60,7 +61,10 @@ class Home:
 
     @contextlib.contextmanager
     def making(self, kind: str, id: str) -> Iterator[Path]:
-        """A fresh folder that becomes `artifact(kind, id)` when the block ends well, and nothing otherwise."""
+        """A fresh folder that becomes `artifact(kind, id)` when the block ends well, and nothing otherwise.
+
+        Where another process has made the same thing meanwhile, that one stays.
+        """
         draft = self.work / f"{kind}-{id}-{secrets.token_hex(4)}"
         final = self.artifact(kind, id)
         try:
@@ -68,10 +72,12 @@ class Home:
             yield draft
             sync_tree(draft)
             final.parent.mkdir(parents=True, exist_ok=True)
-            draft.rename(final)
+            _put(draft, final)
             sync_folder(final.parent)
-        except OSError as error:
-            raise no_space(error, self.root) or error from None
+        except Exception as error:
+            if full := no_space(error, self.root):
+                raise full from None
+            raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -81,6 +87,15 @@ class Home:
         with contextlib.suppress(FileNotFoundError):
             self.artifact(kind, id).rename(grave)
         shutil.rmtree(grave, ignore_errors=True)
+
+
+def _put(draft: Path, final: Path) -> None:
+    """Rename into place, unless the place is taken: equal ids hold equal things."""
+    try:
+        draft.rename(final)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
 
 
 def _default_root() -> str:
@@ -95,9 +110,17 @@ def new_id() -> str:
     return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
 
 
-def no_space(error: OSError, where: Path) -> NoSpace | None:
-    """The clear line for a full disk, or None when the error is another one."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def no_space(error: Exception, where: Path) -> NoSpace | None:
+    """The clear line for a full disk, or None when the error is another one.
+
+    safetensors raises an error of its own, with the system's number in its text.
+    """
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    number = error.errno if isinstance(error, OSError) else int(said[1]) if said else None
+    if number not in _FULL:
         return None
     return NoSpace(f"no space left under {str(where)!r}", "free some space, or give another folder with --home")
 

@@ -29,7 +29,7 @@ def _checked_batch(size: object) -> object:
     """`auto`, or a whole number of samples."""
     if size == "auto":
         return size
-    if isinstance(size, str) and size.isdigit():
+    if isinstance(size, str) and re.fullmatch("[0-9]{1,12}", size):
         size = int(size)
     if isinstance(size, int) and not isinstance(size, bool) and size > 0:
         return size
@@ -37,6 +37,7 @@ def _checked_batch(size: object) -> object:
 
 
 Name = Annotated[str, BeforeValidator(_checked_name)]
+Seed = Annotated[int, Field(ge=0, lt=2**53)]
 BatchSize = Annotated[Literal["auto"] | int, BeforeValidator(_checked_batch)]
 
 
@@ -132,7 +133,7 @@ class TrainSae(Spec):
     """Where to read: layers.N.resid_post, layers.N.resid_pre, layers.N.mlp_out, layers.N.attn_out or embed."""
     kind: Kind = "topk"
     """The activation: topk, batchtopk, jumprelu or relu."""
-    d_sae: int = Field(default=4096, gt=0)
+    d_sae: int = Field(default=4096, gt=0, lt=2**31)
     """Number of features."""
     tokens: int = Field(default=1_000_000, gt=0)
     """Activations to train on; the dataset is read again as often as that takes."""
@@ -142,7 +143,7 @@ class TrainSae(Spec):
     """Sparsity coefficient of the relu kind, in units of the normalised activations."""
     name: Name | None = None
     """What to call the SAE; made from kind, hookpoint and width when it is not given."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Every random choice comes from this number."""
     batch: int = Field(default=2048, gt=0)
     """Activations per step."""
@@ -171,7 +172,7 @@ class ExtractFeatures(Spec):
     """Rows of the tokenized dataset to read; all of them when it is not given."""
     context: int = Field(default=128, gt=1)
     """Tokens per row."""
-    top_k: int = Field(default=100, gt=0)
+    top_k: int = Field(default=100, gt=0, lt=2**31)
     """Strongest examples to keep for each feature."""
     window: int = Field(default=32, gt=0)
     """Tokens kept around the peak of each example."""
@@ -179,7 +180,7 @@ class ExtractFeatures(Spec):
     """Samples reduced at once: auto, 1, 32, 64, 128, 256 or any number. It changes memory and speed, never results."""
     include_special: bool = False
     """Count position 0 and BOS, EOS and padding tokens too."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Chooses which quantile and non-active examples are kept."""
     name: Name | None = None
     """What to call the extraction; made from the SAE and the dataset when it is not given."""
@@ -226,7 +227,7 @@ class Edit(Spec):
         """Read FEATURE:MODE:AMOUNT[:UNIT], as typed after --edit; `512:ablate` needs no amount."""
         parts = text.split(":")
         hint = "write FEATURE:MODE:AMOUNT[:UNIT], for example 512:add:2:max or 512:ablate"
-        if not 2 <= len(parts) <= 4 or not parts[0].isdigit():
+        if not 2 <= len(parts) <= 4 or not re.fullmatch("[0-9]{1,12}", parts[0]):
             raise BadValue(f"edit {text!r} cannot be read", hint)
         fields: dict[str, Any] = {"feature": int(parts[0]), "mode": parts[1]}
         if len(parts) == 2 and parts[1] != "ablate":
@@ -262,7 +263,7 @@ class SteerText(Spec):
     """Tokens to generate."""
     temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """0 takes the likeliest token; above 0 samples."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Seed of the sampling; both texts are sampled with the same one."""
     extraction: str | None = None
     """The extraction whose largest activations the unit `max` refers to; the SAE's newest when it is not given."""

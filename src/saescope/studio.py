@@ -103,7 +103,9 @@ class Studio:
                 return job.run(spec, self.context, **options)
             except OSError as error:
                 raise no_space(error, self.home.root) or error from None
-            except MemoryError:
+            except (MemoryError, RuntimeError) as error:
+                if not _memory_ran_out(error):
+                    raise
                 raise NoSpace("memory ran out", "use a smaller batch, context or SAE, or a machine with more") from None
 
     def demo(self, progress: Tell | None = None, notify: Notify | None = None) -> dict[str, Any]:
@@ -265,6 +267,13 @@ class Studio:
 def _job(name: str) -> ModuleType:
     """A job's module, loaded when it is asked for: most of them load torch."""
     return importlib.import_module(f".jobs.{name}", __package__)
+
+
+def _memory_ran_out(error: Exception) -> bool:
+    """Whether an error is Python's or torch's way of saying so: torch has a class for it on a GPU only."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def _trimmed(edges: list[float], counts: list[int]) -> dict[str, list[Any]]:

@@ -37,8 +37,8 @@ def batch_of(activations, valid, lengths, rows) -> ActiveBatch:
     )
 
 
-def run(data, rows, batch_size: int, setting: Settings, state: ExtractionState | None = None) -> ExtractionState:
-    state = state or ExtractionState(setting)
+def run(data, rows, batch_size: int, setting: Settings, state=None, *, compiled: bool = True) -> ExtractionState:
+    state = state or ExtractionState(setting, compiled=compiled)
     for at in range(0, len(rows), batch_size):
         state.update(batch_of(*data, rows[at : at + batch_size]))
     return state
@@ -52,8 +52,7 @@ def assert_same(a: ExtractionState, b: ExtractionState) -> None:
 
 
 def examples_of(state: ExtractionState, feature: int, lengths) -> list[dict]:
-    state.settle()
-    kept = state.top.kept
+    kept = state.top.kept_rows()
     if not kept:
         return []
     window = state.settings.window
@@ -83,11 +82,17 @@ cases = st.fixed_dictionaries(
 
 
 @settings(max_examples=60, deadline=None)
-@given(case=cases, top_k=st.integers(1, 12), window=st.integers(1, 14), batch_size=st.sampled_from([1, 7, 32, 128]))
-def test_engine_equals_the_slow_loop(case, top_k, window, batch_size):
+@given(
+    case=cases,
+    top_k=st.integers(1, 12),
+    window=st.integers(1, 14),
+    batch_size=st.sampled_from([1, 7, 32, 128]),
+    compiled=st.booleans(),
+)
+def test_engine_equals_the_slow_loop(case, top_k, window, batch_size, compiled):
     data = make(**case)
     setting = Settings(case["d_sae"], top_k=top_k, window=window)
-    state = run(data, np.arange(case["samples"]), batch_size, setting)
+    state = run(data, np.arange(case["samples"]), batch_size, setting, compiled=compiled)
     for index, slow in enumerate(slow_loop(*data, top_k=top_k, window=window, first=1)):
         assert examples_of(state, index, data[2]) == slow.examples()
         columns = state.statistics.columns
@@ -106,47 +111,52 @@ def test_engine_equals_the_slow_loop(case, top_k, window, batch_size):
 
 @settings(max_examples=40, deadline=None)
 @given(
+    compiled=st.booleans(),
     case=cases,
     shards=st.sampled_from([1, 3, 5]),
     order_seed=st.integers(0, 1000),
     sizes=st.tuples(*[st.integers(1, 40)] * 2),
 )
-def test_any_shards_merged_in_any_order_give_the_same_state(case, shards, order_seed, sizes):
+def test_any_shards_merged_in_any_order_give_the_same_state(compiled, case, shards, order_seed, sizes):
+    """Shards made by compiled loops or by tensors, against the whole made by the other."""
     data = make(**case)
     setting = Settings(case["d_sae"], top_k=3, window=5, sampled=4, silent=3)
-    whole = run(data, np.arange(case["samples"]), sizes[0], setting)
-    parts = [run(data, rows, sizes[1], setting) for rows in np.array_split(np.arange(case["samples"]), shards)]
-    merged = ExtractionState(setting)
+    whole = run(data, np.arange(case["samples"]), sizes[0], setting, compiled=not compiled)
+    cuts = np.array_split(np.arange(case["samples"]), shards)
+    parts = [run(data, rows, sizes[1], setting, compiled=compiled) for rows in cuts]
+    merged = ExtractionState(setting, compiled=compiled)
     for index in np.random.default_rng(order_seed).permutation(len(parts)):
         merged.merge(parts[index])
     assert_same(merged, whole)
 
 
 @settings(max_examples=30, deadline=None)
-@given(case=cases, stop=st.integers(0, 40))
-def test_stopping_and_resuming_gives_the_same_state(case, stop):
+@given(case=cases, stop=st.integers(0, 40), compiled=st.booleans())
+def test_stopping_and_resuming_gives_the_same_state(case, stop, compiled):
     data = make(**case)
     setting = Settings(case["d_sae"], top_k=3, window=5, sampled=4, silent=3)
     rows = np.arange(case["samples"])
     whole = run(data, rows, 7, setting)
-    saved = run(data, rows[:stop], 5, setting).tensors()
-    resumed = ExtractionState.from_tensors(setting, {name: column.clone() for name, column in saved.items()})
+    saved = run(data, rows[:stop], 5, setting, compiled=compiled).tensors()
+    named = {name: column.clone() for name, column in saved.items()}
+    resumed = ExtractionState.from_tensors(setting, named, compiled=compiled)
     assert_same(run(data, rows[stop:], 3, setting, resumed), whole)
 
 
 @settings(max_examples=30, deadline=None)
-@given(case=cases)
-def test_silent_examples_are_samples_where_the_feature_is_not_active(case):
+@given(case=cases, compiled=st.booleans())
+def test_silent_examples_are_samples_where_the_feature_is_not_active(case, compiled):
     data = make(**case)
-    state = run(data, np.arange(case["samples"]), 8, Settings(case["d_sae"], top_k=3, window=4, sampled=4, silent=3))
-    state.settle()
+    setting = Settings(case["d_sae"], top_k=3, window=4, sampled=4, silent=3)
+    state = run(data, np.arange(case["samples"]), 8, setting, compiled=compiled)
     maxima = np.where(data[1][..., None], data[0], 0).max(1)
-    if state.silent.kept:
-        feature, sample = state.silent.kept["feature"].numpy(), state.silent.kept["sample"].numpy()
+    kept = state.silent.kept_rows()
+    if kept:
+        feature, sample = kept["feature"].numpy(), kept["sample"].numpy()
         assert (maxima[sample, feature] == 0).all()
     for index in range(case["d_sae"]):
         expected = min(3, int((maxima[:, index] == 0).sum()))
-        got = 0 if not state.silent.kept else int((state.silent.kept["feature"] == index).sum())
+        got = 0 if not kept else int((kept["feature"] == index).sum())
         assert got == expected
 
 
@@ -163,3 +173,10 @@ def test_state_does_not_grow_with_the_number_of_samples():
 def test_states_of_different_settings_do_not_merge():
     with pytest.raises(ValueError, match="different settings"):
         ExtractionState(Settings(4)).merge(ExtractionState(Settings(4, top_k=7)))
+
+
+def test_compiled_loops_equal_tensors_on_real_sized_numbers():
+    data = make(5, 60, 40, 300, 10**6, 0.1)
+    data = (data[0] * np.random.default_rng(0).lognormal(0, 3, 300).astype(np.float32), *data[1:])
+    setting = Settings(300, top_k=10, window=8, sampled=6, silent=5)
+    assert_same(run(data, np.arange(60), 16, setting), run(data, np.arange(60), 25, setting, compiled=False))

@@ -52,6 +52,8 @@ def environment(error: BaseException) -> WrongRequest | None:
         return NoSpace(f"no space left{_where(error)}", "free some space, or give another folder with --home")
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return WrongRequest(f"not allowed{_where(error)}: {error.strerror}", "give a place that you may read and write")
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return BadValue("a path is longer than this machine allows", "check the path")
     return None
 
 

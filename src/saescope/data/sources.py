@@ -76,7 +76,7 @@ def _local(path: Path) -> TextFile:
 def _find(source: str) -> list[Path]:
     """The files that a path, folder or glob names, in the order of their names."""
     try:
-        path = Path(source).expanduser()
+        path = Path(os.path.expanduser(source))
         if path.is_file():
             return [path]
         if path.is_dir():

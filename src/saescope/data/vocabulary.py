@@ -13,7 +13,7 @@ def vocabulary(tokenizer: Any) -> list[str]:
     space. `tokenizer` is a transformers fast tokenizer or a `tokenizers.Tokenizer`.
     """
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    size = backend.get_vocab_size(with_added_tokens=True)
+    size = max(backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1
     added = {id for id, token in backend.get_added_tokens_decoder().items()}
     to_text = _from_bytes if _byte_level(backend) else _from_pieces
     strings = []

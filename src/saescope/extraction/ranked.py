@@ -45,12 +45,9 @@ class Ranked:
             return
         parts = [self.kept, *self._waiting] if self.kept else self._waiting
         self._waiting, self._n_waiting = [], 0
-        order = _order(
-            torch.cat([part["feature"] for part in parts]),
-            torch.cat([part["priority"] for part in parts]),
-            torch.cat([part["sample"] for part in parts]),
-            self.k,
-        )
+        key = [torch.cat([part[name] for part in parts]) for name in ("feature", "priority", "sample")]
+        order = ordered(*key)
+        order = order[_rank(key[0][order]) < self.k]
         columns = list(parts[0])
         self.kept = {}
         for name in columns:
@@ -59,11 +56,15 @@ class Ranked:
                 del part[name]
         self._close()
 
-    def merge(self, other: "Ranked") -> None:
-        """Take in everything another one keeps."""
-        other.settle()
-        if other.kept:
-            self._waiting.append(dict(other.kept))
+    def kept_rows(self) -> Rows:
+        """All rows kept so far, ordered by (feature, priority, sample)."""
+        self.settle()
+        return self.kept
+
+    def take(self, rows: Rows) -> None:
+        """Take in rows as `kept` gives them, in whatever number."""
+        if rows:
+            self._waiting.append(dict(rows))
         self.settle()
 
     def _close(self) -> None:
@@ -75,14 +76,15 @@ class Ranked:
         self.worst[full] = self.kept["priority"][last].long()
 
 
-def _order(
-    feature: Int[Tensor, "n"], priority: Int[Tensor, "n"], sample: Int[Tensor, "n"], k: int
-) -> Int[Tensor, "kept"]:
-    """Row numbers of the first k of each feature, ordered by (feature, priority, sample)."""
+def ordered(feature: Int[Tensor, "n"], priority: Int[Tensor, "n"], sample: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
+    """Row numbers in order of (feature, priority, sample)."""
     by_sample = torch.sort(sample, stable=True).indices
     key = (feature.long() << 32 | priority.long())[by_sample]
-    key, by_key = torch.sort(key, stable=True)
-    counts = torch.unique_consecutive(key >> 32, return_counts=True)[1]
+    return by_sample[torch.sort(key, stable=True).indices]
+
+
+def _rank(feature: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
+    """Running number within each feature, features being sorted."""
+    counts = torch.unique_consecutive(feature, return_counts=True)[1]
     first = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
-    rank = torch.arange(len(key), device=key.device) - first
-    return by_sample[by_key[rank < k]]
+    return torch.arange(len(feature), device=feature.device) - first

@@ -15,6 +15,8 @@ _FRACTION = 2.0**32
 # Histogram: two bins an octave from 2^-20 to 2^20; what lies outside goes to the first or last bin.
 _LOWEST_OCTAVE, _OCTAVES, _PER_OCTAVE = -20, 40, 2
 BINS = _OCTAVES * _PER_OCTAVE
+LOWEST_HALF_OCTAVE = (127 + _LOWEST_OCTAVE) << 1
+"""The first bin's exponent and first mantissa bit, as they stand in a float32."""
 
 
 def histogram_edges() -> list[float]:
@@ -26,7 +28,7 @@ def histogram_edges() -> list[float]:
 def _bins(value: Float[Tensor, "n"]) -> Int[Tensor, "n"]:
     """Bin of each value from its exponent and first mantissa bit."""
     half_octaves = value.view(torch.int32).long() >> 22
-    return (half_octaves - ((127 + _LOWEST_OCTAVE) << 1)).clamp_(0, BINS - 1)
+    return (half_octaves - LOWEST_HALF_OCTAVE).clamp_(0, BINS - 1)
 
 
 Measured = list[tuple[str, Tensor, Tensor]]

@@ -164,7 +164,7 @@ def _reduce(reader: Reader, batch_size: int, *, everything: bool) -> int:
     while at < n and (everything or n - at >= batch_size):
         size = min(batch_size, n - at, max(1, (_PAIR_LIMIT - 1) // reader.sae.d_sae))
         try:
-            update = reader.state.measure(waiting.select(at, at + size))
+            apply = reader.state.measure(waiting.select(at, at + size))
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
@@ -174,7 +174,7 @@ def _reduce(reader: Reader, batch_size: int, *, everything: bool) -> int:
                 ) from None
             batch_size = max(1, size // 2)
             continue
-        reader.state.apply(update)
+        apply()
         at += size
     if at < n:
         reader.waiting.append(waiting.select(at, n))

@@ -44,7 +44,6 @@ def feature_table(state: ExtractionState, facts: WeightFacts) -> pa.Table:
 
 def example_table(state: ExtractionState, rows: TokenRows, include_special: bool = False) -> pa.Table:
     """Every kept example, ordered by feature, stratum and rank."""
-    state.settle()
     parts = [
         part
         for part in (_top(state), _quartiles(state), _silent(state, rows, include_special))
@@ -80,18 +79,18 @@ def _numpy(rows: dict[str, torch.Tensor]) -> dict[str, Any]:
 
 
 def _top(state: ExtractionState) -> dict[str, Any] | None:
-    if not state.top.kept:
+    columns = _numpy(state.top.kept_rows())
+    if not columns:
         return None
-    columns = _numpy(state.top.kept)
     stratum = np.zeros(len(columns["feature"]), dtype=np.int8)
     return columns | {"stratum": stratum, "rank": _rank_within(columns["feature"])}
 
 
 def _quartiles(state: ExtractionState) -> dict[str, Any] | None:
     """The hash-chosen active samples of each feature, cut into four by their own activations."""
-    if not state.sampled.kept:
+    columns = _numpy(state.sampled.kept_rows())
+    if not columns:
         return None
-    columns = _numpy(state.sampled.kept)
     order = np.lexsort((columns["sample"], -columns["activation"], columns["feature"]))
     columns = {name: column[order] for name, column in columns.items()}
     rank = _rank_within(columns["feature"])
@@ -103,7 +102,7 @@ def _quartiles(state: ExtractionState) -> dict[str, Any] | None:
 
 def _silent(state: ExtractionState, rows: TokenRows, include_special: bool) -> dict[str, Any] | None:
     """Non-active samples, each with a window around a valid position that the hash picks."""
-    kept = state.silent.kept
+    kept = state.silent.kept_rows()
     if not kept:
         return None
     feature, sample = kept["feature"].cpu(), kept["sample"].cpu()

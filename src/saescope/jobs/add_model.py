@@ -33,7 +33,7 @@ def run(spec: AddModel, context: Context) -> dict[str, Any]:
             name=spec.name,
             source=source if not is_gguf else str(Path(spec.source).resolve()),
             path=f"artifacts/models/{id}/checkpoint" if is_gguf else None,
-            dtype=spec.dtype,
+            dtype=str(model.dtype).removeprefix("torch."),  # settled now: another machine's auto may differ
             quantize=spec.quantize,
             family=model.family,
             layers=model.layers,

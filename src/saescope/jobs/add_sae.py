@@ -1,5 +1,6 @@
 """`sae add`: a trained SAE into the home."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from ..fingerprint import content_hash, file_hash
 from ..home import new_id
 from ..records import Model, SaeInfo
 from ..sae.base import Sae
-from ..sae.files import load_sae, save_sae
+from ..sae.files import CFG, WEIGHTS, load_sae, save_sae
 from ..specs import AddSae
 from ..store import catalogue
 from .clock import now
@@ -32,7 +33,7 @@ def run(spec: AddSae, context: Context) -> dict[str, Any]:
 def _fetch(source: str, context: Context) -> Path:
     """A local path as it is; hf:ORG/NAME/path downloaded (safetensors and JSON only)."""
     if not source.startswith("hf:"):
-        path = Path(source).expanduser()
+        path = Path(os.path.expanduser(source))
         if not path.exists():
             raise BadSource(
                 f"there is no file or folder {source!r}", "give a folder with cfg.json and sae_weights.safetensors"
@@ -43,13 +44,9 @@ def _fetch(source: str, context: Context) -> Path:
     parts = source.removeprefix("hf:").strip("/").split("/")
     if len(parts) < 2 or any(part in ("", ".", "..") for part in parts):
         raise BadSource(f"{source!r} names no repository", "write hf:ORG/NAME or hf:ORG/NAME/path")
-    inside = "/".join(parts[2:])
-    patterns = [f"{inside}/*" if inside else "*"]
-    folder = snapshot(
-        "/".join(parts[:2]),
-        patterns=[p + end for p in patterns for end in (".safetensors", ".json")],
-        progress=context.tell,
-    )
+    # these two and no others: a repository may hold hundreds of SAEs
+    wanted = ["/".join([*parts[2:], file]) for file in (CFG, WEIGHTS)]
+    folder = snapshot("/".join(parts[:2]), patterns=wanted, progress=context.tell)
     return folder.joinpath(*parts[2:])
 
 
@@ -70,14 +67,15 @@ def _record(name: str, sae: Sae, model: Model, hookpoint: str, source: str) -> S
 
 
 def keep_sae(record: SaeInfo, sae: Sae, context: Context) -> SaeInfo:
-    """Write an SAE into the home and list it; its fingerprint is that of its written weights."""
+    """Write an SAE into the home and list it; its fingerprint is that of its written weights and their form."""
     from dataclasses import replace
 
     try:
         with context.home.making("saes", record.id) as folder:
             save_sae(sae, folder)
-            weights = file_hash(folder / "sae_weights.safetensors")
-        record = replace(record, fingerprint=content_hash(weights, sae.kind, sae.k))
+            weights = file_hash(folder / WEIGHTS)
+        form = (sae.kind, sae.k, sae.cfg.apply_b_dec_to_input, sae.cfg.normalise)
+        record = replace(record, fingerprint=content_hash(weights, *form))
         catalogue.add_sae(context.db, record)
     except BaseException:
         context.home.discard("saes", record.id)

@@ -28,7 +28,7 @@ def save_states(work: Path, states: list[ExtractionState]) -> None:
             (work / _NAME).rename(old)
         draft.rename(work / _NAME)
         shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise no_space(error, work) or error from None
 
 

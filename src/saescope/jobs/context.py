@@ -138,10 +138,8 @@ class Context:
         return hookpoint
 
     def work_folder(self, name: str) -> Path:
-        """A folder for the state of a run that can be resumed."""
-        folder = self.home.work / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        """Where the state of a run that can be resumed is kept; there only when something has been."""
+        return self.home.work / name
 
     def clear_work(self, name: str) -> None:
         """Remove such a folder."""

@@ -205,7 +205,7 @@ def _clearest(studio: Studio) -> list[dict[str, Any]]:
 
     Of words with one meaning, three say more than two.
     """
-    listed = studio.list_features(EXTRACTION, where="active_samples>=20")["features"]
+    listed = studio.list_features(EXTRACTION, where="active_samples>=20 and density<0.01")["features"]
     extraction = next(record for record in studio.extractions() if record.name == EXTRACTION)
     labels = current_labels(studio.db, extraction.id)
     best: dict[str, tuple[float, int, float, int]] = {}
@@ -235,7 +235,8 @@ def _shown(studio: Studio, index: int) -> dict[str, Any]:
 
 def _steer(studio: Studio, features: list[dict[str, Any]]) -> dict[str, Any]:
     """Add a feature that stands for a word or a family of words, a little more each time, until the text changes."""
-    feature = next((feature for feature in features if feature["pattern"] in STEERED), features[0])
+    by_pattern = {feature["pattern"]: feature for feature in features}
+    feature = next((by_pattern[pattern] for pattern in STEERED if pattern in by_pattern), features[0])
     document: dict[str, Any] = {}
     for strength in STRENGTHS:
         edit = Edit(feature=feature["index"], mode="add", amount=strength)

@@ -107,5 +107,12 @@ def _home(home: Home, open_catalogue: Callable[[], Database]) -> list[dict[str, 
         )
     resumable = [path for path in home.work.iterdir() if path.name.startswith(("extract-", "train-"))]
     if resumable:
-        checks.append(_check("resumable", None, f"{len(resumable)} runs can go on", "give the same command again"))
+        checks.append(
+            _check(
+                "resumable",
+                None,
+                f"{len(resumable)} runs can go on",
+                "give the same command again, `train` with --resume",
+            )
+        )
     return checks

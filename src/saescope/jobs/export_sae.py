@@ -19,7 +19,7 @@ def run(name: str, folder: Path, format: str, context: Context) -> dict[str, Any
     if format not in FORMATS:
         raise BadValue(f"unknown format {format!r}", f"formats: {', '.join(FORMATS)}")
     record, sae = context.sae(name)
-    folder = folder.expanduser().absolute()
+    folder = Path(os.path.expanduser(folder)).absolute()
     if folder.exists():
         raise NameTaken(f"{str(folder)!r} is already there", "give a folder that does not exist yet")
     draft = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
@@ -167,7 +167,7 @@ def _probe(spec: ExtractFeatures, part: _Part, model: LanguageModel, rows: Token
 def _work_name(spec: ExtractFeatures, parts: list[_Part], model: LanguageModel, dataset: Dataset) -> str:
     """The name of a run's saved state: everything that decides its answer, and nothing else."""
     decisive = spec.model_dump(exclude={"vectorization_batch_size", "name", "force", "saes", "dataset"}, mode="json")
-    saes = [part.record.fingerprint for part in parts]
+    saes = [each for part in parts for each in (part.record.fingerprint, part.hookpoint)]
     parts_of_key = (json.dumps(decisive, sort_keys=True), *saes, model.fingerprint, dataset.fingerprint, VERSION)
     key = content_hash(*parts_of_key)
     return f"extract-{key[:32]}"
@@ -188,8 +188,8 @@ def _sweep(
     all_settings = [
         Settings(
             d_sae=part.sae.d_sae,
-            top_k=spec.top_k,
-            window=spec.window,
+            top_k=min(spec.top_k, stop),
+            window=min(spec.window, spec.context),
             seed=spec.seed,
             first=0 if spec.include_special else 1,
         )
@@ -266,8 +266,21 @@ def _write(
             },
             created=now(),
         )
-        catalogue.add_extraction(context.db, record)
+        record = _listed(record, spec, context)
     except BaseException:
         context.home.discard("extractions", id)
         raise
     return record
+
+
+def _listed(record: Extraction, spec: ExtractFeatures, context: Context) -> Extraction:
+    """The record as it is listed: a name that nobody chose makes way for one taken during the pass."""
+    while True:
+        try:
+            catalogue.add_extraction(context.db, record)
+        except NameTaken:
+            if spec.name is not None:
+                raise
+            record = replace(record, name=_free_name(f"{record.sae}-on-{record.dataset}", context))
+        else:
+            return record

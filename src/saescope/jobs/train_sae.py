@@ -32,6 +32,8 @@ _HELD_OUT = 64
 """Rows kept from training to measure on, at most; never more than a tenth of all."""
 _CE_ROWS = 16
 """Of these, rows that the whole model runs on three times."""
+_CE_TOKENS = 512
+"""Tokens of these at once, or one row: each has as many logits as the vocabulary has tokens."""
 
 
 def run(spec: TrainSae, context: Context, *, resume: bool = False) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def run(spec: TrainSae, context: Context, *, resume: bool = False) -> dict[str, 
     dataset = catalogue.dataset(context.db, spec.dataset)
     _, model = context.model(spec.model)
     hookpoint = model.hookpoint(spec.hookpoint)
-    spec = spec.model_copy(update={"hookpoint": hookpoint})
+    spec = spec.model_copy(update={"hookpoint": hookpoint, "batch": min(spec.batch, spec.tokens)})
     name = spec.name or f"{spec.kind}-{hookpoint}-{spec.d_sae}"
     catalogue.name_free(context.db, "sae", name)
     rows = context.tokens(dataset, model, spec.context)
@@ -222,8 +224,9 @@ def measure_ce_recovered(
 ) -> float | None:
     """Cross-entropy recovered with the SAE's reconstruction in place at valid tokens; None where it cannot be said."""
     losses = {"clean": 0.0, "zero": 0.0, "sae": 0.0}
-    for start in range(0, len(chosen), 4):
-        part = chosen[start : start + 4]
+    rows_at_once = max(1, _CE_TOKENS // rows.context)
+    for start in range(0, len(chosen), rows_at_once):
+        part = chosen[start : start + rows_at_once]
         ids = torch.from_numpy(rows.tokens[part].astype(np.int64)).to(model.device)
         valid = torch.from_numpy(rows.valid(part, include_special=include_special)).to(model.device)
         predicted = torch.from_numpy(rows.valid(part, include_special=False)).to(model.device)[:, 1:]

@@ -4,6 +4,7 @@ import safetensors.numpy
 import torch
 from torch import Tensor, nn
 
+from ..data.vocabulary import vocabulary
 from ..extraction.weights import WeightFacts, weight_facts
 from ..models.language_model import LanguageModel
 from ..records import Progress, SaeInfo
@@ -17,6 +18,7 @@ def facts_of(record: SaeInfo, sae: Sae, model: LanguageModel, context: Context) 
     if folder.is_dir():
         return WeightFacts(**safetensors.numpy.load_file(folder / "facts.safetensors"))
     unembedding, norm = model.unembedding()
+    unembedding = unembedding[: len(vocabulary(model.tokenizer))]  # rows that only pad the table stand for no token
     gain = None if norm is None else _gain(norm, unembedding)
     facts = None
     for done, result in weight_facts(sae.W_dec.detach(), unembedding, gain):

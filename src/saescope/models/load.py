@@ -3,6 +3,7 @@
 Weights come from safetensors only and code from transformers only: nothing that a checkpoint brings is run.
 """
 
+import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -46,7 +47,7 @@ def load_model(
     if dtype != "auto" and dtype not in _DTYPES:
         raise BadValue(f"dtype: {dtype!r} is not known", f"use auto, {', '.join(_DTYPES)}")
     keep_freed_memory()
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if is_gguf(path):
         check_gguf(path)
         with tempfile.TemporaryDirectory() as draft:
@@ -58,7 +59,7 @@ def load_model(
 
 def find_folder(source: str | Path, progress: Callable[[Progress], None] | None = None) -> Path:
     """The local folder of a source that is a folder or a Hugging Face id; fetched first where it must be."""
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     name = str(source).removeprefix("hf:")
     if path.is_dir():
         return path

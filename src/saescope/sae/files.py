@@ -30,7 +30,7 @@ def load_sae(path: str | os.PathLike[str], device: str | torch.device = "cpu", d
     exactly. Raises BadSource (not there, damaged, foreign, not supported) and Mismatch (configuration against
     tensors).
     """
-    folder = _folder(Path(path).expanduser())
+    folder = _folder(Path(os.path.expanduser(path)))
     reading = read_cfg(folder / CFG)
     _check_shapes(folder, reading)
     try:

@@ -50,12 +50,28 @@ class TopK(Sae):
 def largest(pre: Float[Tensor, "rows d_sae"], k: int) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
     """The k largest of each row, by index; among equals at the edge the lowest indices win.
 
-    One more than k is looked for: only where the k-th and the next are equal is there a choice to make, and
-    only those few rows are sorted in full.
+    A compiled loop on the CPU, tensors elsewhere: the same answer.
     """
     width = pre.shape[1]
     if k >= width:
         return pre, torch.arange(width, device=pre.device).expand_as(pre)
+    if pre.device.type == "cpu" and pre.dtype == torch.float32 and not pre.requires_grad:
+        return _compiled(pre, k)
+    return _tensors(pre, k)
+
+
+def _compiled(pre: Float[Tensor, "rows d_sae"], k: int) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
+    from . import kernels
+
+    values, indices = pre.new_empty(len(pre), k), torch.empty(len(pre), k, dtype=torch.long)
+    kernels.largest(pre.contiguous().numpy(), k, values.numpy(), indices.numpy(), torch.get_num_threads())
+    return values, indices
+
+
+def _tensors(pre: Float[Tensor, "rows d_sae"], k: int) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
+    """One more than k is looked for: only where the k-th and the next are equal is there a choice to make, and
+    only those few rows are sorted in full.
+    """
     values, indices = torch.topk(pre, k + 1)
     tied = ((values[:, k - 1] == values[:, k]) & (values[:, k] > 0)).nonzero().squeeze(1)
     indices = indices[:, :k]

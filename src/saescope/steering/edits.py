@@ -135,7 +135,7 @@ def _check(sae: Sae, features: list[int]) -> None:
 def _in_own_units(edit: Edit, maxima: Mapping[int, float]) -> float:
     """The amount; multiplied with the feature's largest activation for the unit `max`."""
     if edit.unit != "max" or edit.mode in ("scale", "ablate"):
-        return edit.amount
+        return _in_range(edit, edit.amount)
     largest = maxima.get(edit.feature)
     if not largest or not 0 < largest < float("inf"):
         known = "is not known" if largest is None else f"is {largest:g}"
@@ -143,4 +143,11 @@ def _in_own_units(edit: Edit, maxima: Mapping[int, float]) -> float:
             f"edit {edit}: the largest activation of feature {edit.feature} {known}, so max is no unit",
             f"use raw units ({edit.feature}:{edit.mode}:{edit.amount:g}:raw), or extract on more text first",
         )
-    return edit.amount * largest
+    return _in_range(edit, edit.amount * largest)
+
+
+def _in_range(edit: Edit, amount: float) -> float:
+    """The amount, where float32 can hold it."""
+    if abs(amount) > torch.finfo(torch.float32).max:
+        raise BadValue(f"edit {edit}: {amount:g} is more than any activation can be", "use a smaller amount")
+    return amount

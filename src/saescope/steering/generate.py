@@ -112,9 +112,12 @@ def continue_text(
 
 def _chosen(logits: Float[Tensor, "vocab"], temperature: float, generator: torch.Generator) -> int:
     """The next token."""
+    if bool(torch.isnan(logits).any()):
+        raise BadValue("the model's predictions are no numbers any more", "use smaller amounts in the edits")
     if temperature == 0:
         return int(logits.argmax())
-    odds = torch.softmax(logits.float().cpu() / temperature, dim=0)
+    logits = logits.double().cpu()
+    odds = torch.softmax((logits - logits.max()) / temperature, dim=0)
     return int(torch.multinomial(odds, 1, generator=generator))
 
 

@@ -231,7 +231,7 @@ def _id_of(connection: sa.Connection, kind: _Kind[Any], name: str) -> str:
 
 
 def _not_found(connection: sa.Connection, kind: _Kind[Any], name: str) -> NotFound:
-    names = list(connection.scalars(sa.select(kind.table.c.name).order_by(kind.table.c.id)))
+    names = list(connection.scalars(sa.select(kind.table.c.name).order_by(kind.table.c.name)))
     if not names:
         return NotFound(f"no {kind.said} {name!r}", f"there are none yet; add one with `{kind.how_to_add}`")
     close = difflib.get_close_matches(name, names, n=3)

@@ -1,0 +1,191 @@
+"""The reduction as compiled loops: what `groups.py`, `statistics.py` and `ranked.py` say in tensors, in one pass.
+
+Each thread owns a range of features and walks through all activations, sample by sample: no two threads touch the
+same number, nothing is sorted, and an activation costs a few nanoseconds. For CPUs; equal to the tensors' answer to
+the last bit (tests/extraction/test_kernels.py).
+"""
+
+import numpy as np
+from numba import njit, prange
+
+_VALUE_BITS = 0x7FFFFFFF
+_FRACTION = 2.0**32
+_MIX_1 = np.int64(-4658895280553007687)
+_MIX_2 = np.int64(-7723592293110705685)
+_TOP = 5
+
+
+@njit(cache=True, inline="always")
+def _pair_hash(feature_key, sample_key):
+    """hashing.pair_hash of one feature and one sample."""
+    x = (feature_key ^ sample_key) * _MIX_1
+    x = (x ^ ((x >> 32) & np.int64(0xFFFFFFFF))) * _MIX_2
+    return (x >> 33) & np.int64(_VALUE_BITS)
+
+
+@njit(cache=True, inline="always")
+def _worse(priority_a, sample_a, priority_b, sample_b):
+    """Whether row a comes after row b."""
+    return priority_a > priority_b or (priority_a == priority_b and sample_a > sample_b)
+
+
+@njit(cache=True)
+def place(count, priority, sample, slot, f, p, s):
+    """Put (p, s) into feature f's heap, whose root is the worst row kept; the payload's slot, or -1 if it is not kept.
+
+    count [d_sae]; priority, sample, slot [d_sae, k].
+    """
+    k = priority.shape[1]
+    n = count[f]
+    if n < k:
+        count[f] = n + 1
+        own, at = n, n
+        while at > 0:
+            parent = (at - 1) >> 1
+            if not _worse(p, s, priority[f, parent], sample[f, parent]):
+                break
+            priority[f, at] = priority[f, parent]
+            sample[f, at] = sample[f, parent]
+            slot[f, at] = slot[f, parent]
+            at = parent
+    else:
+        if not _worse(priority[f, 0], sample[f, 0], p, s):
+            return -1
+        own, at = slot[f, 0], 0
+        while True:
+            child = 2 * at + 1
+            if child >= k:
+                break
+            if child + 1 < k and _worse(
+                priority[f, child + 1], sample[f, child + 1], priority[f, child], sample[f, child]
+            ):
+                child += 1
+            if not _worse(priority[f, child], sample[f, child], p, s):
+                break
+            priority[f, at] = priority[f, child]
+            sample[f, at] = sample[f, child]
+            slot[f, at] = slot[f, child]
+            at = child
+    priority[f, at] = p
+    sample[f, at] = s
+    slot[f, at] = own
+    return own
+
+
+@njit(cache=True)
+def _write(payload, f, own, entry, following, position, value, peak_value, peak, length, first):
+    """Fill a slot from a feature's chain of activations in one sample."""
+    activations, peaks, starts, top_positions, windows = payload
+    window = windows.shape[2]
+    start = min(peak, max(first, min(peak - window // 2, length - window)))
+    activations[f, own] = peak_value
+    peaks[f, own] = peak
+    starts[f, own] = start
+    windows[f, own, :] = 0.0
+    best = np.full(_TOP, -1.0, dtype=np.float32)
+    top_positions[f, own, :] = -1
+    while entry >= 0:
+        v, at = value[entry], position[entry]
+        if start <= at < start + window:
+            windows[f, own, at - start] = v
+        if v >= best[_TOP - 1]:  # the chain runs backwards, so an equal one here stands earlier
+            i = _TOP - 1
+            while i > 0 and v >= best[i - 1]:
+                best[i] = best[i - 1]
+                top_positions[f, own, i] = top_positions[f, own, i - 1]
+                i -= 1
+            best[i] = v
+            top_positions[f, own, i] = at
+        entry = following[entry]
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def reduce_batch(
+    samples, lengths, offsets, position, feature, value, bits,
+    first, feature_keys, sample_keys,
+    active_tokens, active_samples, maximum, histogram, whole, fraction, square, square_fraction,
+    top, top_payload, sampled, sampled_payload, silent,
+    lowest_half_octave, bins, threads,
+):  # fmt: skip
+    """Take a batch of samples into statistics and heaps.
+
+    samples, lengths, sample_keys [n]; offsets [n + 1] into position, feature, value, bits [activations], which are
+    ordered by sample, then position. Heaps are (count, priority, sample, slot); payloads as in `_write`.
+    """
+    d_sae = len(feature_keys)
+    stamp = np.full(d_sae, -1, dtype=np.int32)
+    head = np.empty(d_sae, dtype=np.int32)
+    best = np.empty(d_sae, dtype=np.int32)
+    touched = np.empty(d_sae, dtype=np.int32)
+    following = np.empty(len(value), dtype=np.int32)
+    for part in prange(threads):
+        low, high = d_sae * part // threads, d_sae * (part + 1) // threads
+        for i in range(len(samples)):
+            n = 0
+            for entry in range(offsets[i], offsets[i + 1]):
+                f = feature[entry]
+                if f < low or f >= high:
+                    continue
+                v = value[entry]
+                if stamp[f] != i:
+                    stamp[f] = i
+                    touched[low + n] = f
+                    n += 1
+                    best[f] = entry
+                    following[entry] = -1
+                else:
+                    if v > value[best[f]]:
+                        best[f] = entry
+                    following[entry] = head[f]
+                head[f] = entry
+                active_tokens[f] += 1
+                x = np.float64(v)
+                floor = np.floor(x)
+                whole[f] += np.int64(floor)
+                fraction[f] += np.int64(np.rint((x - floor) * _FRACTION))
+                x = x * x
+                floor = np.floor(x)
+                square[f] += np.int64(floor)
+                square_fraction[f] += np.int64(np.rint((x - floor) * _FRACTION))
+                histogram[f * bins + min(max((bits[entry] >> 22) - lowest_half_octave, 0), bins - 1)] += 1
+            s = samples[i]
+            for t in range(n):
+                f = np.int64(touched[low + t])
+                entry = best[f]
+                v = value[entry]
+                active_samples[f] += 1
+                if v > maximum[f]:
+                    maximum[f] = v
+                p = np.int64(_VALUE_BITS) - np.int64(bits[entry])
+                own = place(top[0], top[1], top[2], top[3], f, p, s)
+                if own >= 0:
+                    _write(
+                        top_payload, f, own, head[f], following, position, value,
+                        v, position[entry], lengths[i], first,
+                    )  # fmt: skip
+                p = _pair_hash(feature_keys[f], sample_keys[i])
+                own = place(sampled[0], sampled[1], sampled[2], sampled[3], f, p, s)
+                if own >= 0:
+                    _write(
+                        sampled_payload, f, own, head[f], following, position, value,
+                        v, position[entry], lengths[i], first,
+                    )  # fmt: skip
+            k = silent[1].shape[1]
+            if k == 0:
+                continue
+            for f in range(low, high):
+                p = _pair_hash(feature_keys[f], sample_keys[i])
+                if (silent[0][f] < k or p <= silent[1][f, 0]) and stamp[f] != i:
+                    place(silent[0], silent[1], silent[2], silent[3], np.int64(f), p, s)
+
+
+@njit(cache=True)
+def place_rows(count, priority, sample, slot, features, priorities, samples):
+    """Put rows into heaps one by one; the slot of each row's payload, -1 for those not kept.
+
+    A later row may take an earlier one's slot: payloads are to be written in the same order.
+    """
+    slots = np.empty(len(features), dtype=np.int64)
+    for row in range(len(features)):
+        slots[row] = place(count, priority, sample, slot, features[row], priorities[row], samples[row])
+    return slots
