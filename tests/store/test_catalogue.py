@@ -53,7 +53,7 @@ def test_not_found_lists_what_there_is_and_what_was_meant(db: Database) -> None:
         catalogue.add_dataset(db, a_dataset(name))
     with pytest.raises(NotFound) as caught:
         catalogue.dataset(db, "sotx")
-    assert str(caught.value) == "no dataset 'sotx'; did you mean 'sotu'? there are: 'sotu', 'pile'"
+    assert str(caught.value) == "no dataset 'sotx'; did you mean 'sotu'? there are: 'pile', 'sotu'"
 
 
 def test_a_long_list_is_cut(db: Database) -> None:

@@ -1,0 +1,115 @@
+"""What the pass keeps, where it goes on from, and what a failure leaves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import saescope
+from saescope.errors import BadValue, NameTaken
+from saescope.jobs import checkpoint, extract_features
+from saescope.records import Progress
+from saescope.store import catalogue
+from saescope.studio import Studio
+
+from .conftest import D_SAE, add_sae, write_sae
+
+
+def extract(studio: Studio, sae: str = "sae", **changes: Any) -> dict[str, Any]:
+    """Extract rows of 16 tokens in blocks of one, whatever the untrained SAE explains."""
+    fields = {"saes": (sae,), "dataset": "text", "context": 16, "top_k": 5, "force": True, **changes}
+    return studio.run(saescope.ExtractFeatures(**fields))
+
+
+@pytest.fixture
+def killed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An extraction with `sae` that stopped after a save."""
+    monkeypatch.setattr(extract_features, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("saescope.extraction.sweep.BLOCK_TOKENS", 16)
+    save = checkpoint.save_states
+
+    def then_die(*given: Any) -> None:
+        save(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_states", then_die)
+        with pytest.raises(KeyboardInterrupt):
+            extract(studio)
+    yield
+
+
+def notes(studio: Studio, **changes: Any) -> list[str]:
+    said: list[str] = []
+    fields = {"saes": ("sae",), "dataset": "text", "context": 16, "top_k": 5, "force": True, **changes}
+    studio.run(saescope.ExtractFeatures(**fields), notify=said.append)
+    return said
+
+
+@pytest.mark.usefixtures("killed")
+def test_a_stopped_extraction_goes_on(studio: Studio) -> None:
+    assert any("going on from sample" in note for note in notes(studio))
+
+
+@pytest.mark.usefixtures("killed")
+def test_the_same_weights_at_another_hookpoint_do_not_take_up_its_state(studio: Studio, tmp_path: Path) -> None:
+    add_sae(studio, "elsewhere", tmp_path / "sae", "layers.0.resid_post")
+    assert not any("going on" in note for note in notes(studio, saes=("elsewhere",)))
+
+
+@pytest.mark.usefixtures("killed")
+def test_the_same_weights_under_another_normalisation_do_not_take_up_its_state(studio: Studio, tmp_path: Path) -> None:
+    add_sae(studio, "normed", write_sae(tmp_path / "normed", normalise="layer_norm"))
+    assert not any("going on" in note for note in notes(studio, saes=("normed",)))
+
+
+def test_a_window_and_a_top_k_beyond_the_data_are_those_of_the_data(studio: Studio) -> None:
+    extract(studio, name="wide", window=10**9, top_k=2**31 - 1)
+    extract(studio, name="narrow", window=16, top_k=1000)
+    assert studio.features("wide").examples_arrow().equals(studio.features("narrow").examples_arrow())
+
+
+def test_one_sample_and_a_batch_larger_than_it_are_enough(studio: Studio) -> None:
+    assert extract(studio, samples=1, vectorization_batch_size=1000)["samples"] == 1
+
+
+def test_an_extraction_that_fails_leaves_no_work_behind(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise BadValue("not finite")
+
+    monkeypatch.setattr(extract_features, "sweep", broken)
+    with pytest.raises(BadValue):
+        extract(studio)
+    assert list(studio.home.work.iterdir()) == []
+
+
+def test_a_name_taken_during_the_pass_costs_only_a_name_that_was_chosen(studio: Studio) -> None:
+    first = extract(studio, name="first")["extraction"]
+    record = catalogue.extraction(studio.db, first)
+
+    def taking(name: str, id: str) -> Any:
+        def tell(progress: Progress) -> None:
+            if progress.phase == "writing" and name not in {each.name for each in studio.extractions()}:
+                catalogue.add_extraction(studio.db, type(record)(**{**vars(record), "id": id, "name": name}))
+
+        return tell
+
+    fields: dict[str, Any] = {"saes": ("sae",), "dataset": "text", "context": 16, "top_k": 5, "force": True}
+    made = studio.run(saescope.ExtractFeatures(**fields), progress=taking("sae-on-text", "A"))
+    assert made["extraction"] == "sae-on-text-2"
+    with pytest.raises(NameTaken):
+        studio.run(saescope.ExtractFeatures(**fields, name="mine"), progress=taking("mine", "B"))
+    assert {path.name for path in (studio.home.artifacts / "extractions").iterdir()} == {
+        each.id for each in studio.extractions() if len(each.id) > 1
+    }
+
+
+def test_features_write_only_tokens_that_the_tokenizer_has(studio: Studio) -> None:
+    extract(studio, name="found")
+    for index in range(D_SAE):
+        feature = studio.show_feature("found", index)
+        written = [token["id"] for which in ("writes_most", "writes_least") for token in feature[which]]
+        assert len(written) == 20
+        assert max(written) < 384
+    assert studio.run(saescope.LabelFeatures(extraction="found"))["labelled"] > 0
