@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from saescope.errors import NoSpace
-from saescope.home import Home, no_space
+from saescope.home import Home, no_space, only_owner
 
 
 def test_of_two_that_make_the_same_thing_the_first_stays(tmp_path: Path) -> None:
@@ -29,3 +29,12 @@ def test_a_full_disk_is_known_by_what_safetensors_says(tmp_path: Path) -> None:
 def test_a_tilde_that_names_nobody_is_a_name_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Home("~nobody-of-that-name").root == tmp_path / "~nobody-of-that-name"
+
+
+def test_a_run_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    lock = tmp_path / "run.lock"
+    with only_owner(lock) as first, only_owner(lock) as second:
+        assert (first, second) == (True, False)
+    with only_owner(lock) as again:
+        assert again
+    assert not lock.exists()

@@ -155,3 +155,30 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def only_owner(lock: Path) -> Iterator[bool]:
+    """Hold a lock file for the time of a block; False when another process holds it. It is gone afterwards."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: no lock, as before
+        yield True
+        return
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            yield False
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(lock).st_ino == os.fstat(handle).st_ino:
+                break
+        os.close(handle)  # the one before us removed the file between our opening and locking it
+    try:
+        yield True
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)

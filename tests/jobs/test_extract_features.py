@@ -1,6 +1,5 @@
 """What the pass keeps, where it goes on from, and what a failure leaves."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ def extract(studio: Studio, sae: str = "sae", **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def killed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def killed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """An extraction with `sae` that stopped after a save."""
     monkeypatch.setattr(extract_features, "_SAVE_SECONDS", 0.0)
     monkeypatch.setattr("saescope.extraction.sweep.BLOCK_TOKENS", 16)
@@ -37,7 +36,6 @@ def killed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         patch.setattr(checkpoint, "save_states", then_die)
         with pytest.raises(KeyboardInterrupt):
             extract(studio)
-    yield
 
 
 def notes(studio: Studio, **changes: Any) -> list[str]:

@@ -211,3 +211,17 @@ def test_two_edits_of_one_feature_are_refused():
 def test_activations_of_another_width_are_refused_with_both_widths():
     with pytest.raises(Mismatch, match="reads 16 numbers per token, the hookpoint has 20"):
         edited(make_sae(), torch.randn(1, 3, 20), "5:ablate")
+
+
+@pytest.mark.parametrize(
+    ("text", "maxima"), [("3:add:1e300:raw", {}), ("3:scale:1e39", {}), ("3:set:1e38:max", {3: 50.0})]
+)
+def test_an_amount_that_float32_cannot_hold_is_refused(text, maxima):
+    with pytest.raises(BadValue, match="more than any activation"):
+        FeatureEdits(make_sae(), [Edit.parse(text)], maxima)
+
+
+@pytest.mark.parametrize("text", ["²:add:1", "9" * 5000 + ":ablate"])
+def test_an_edit_of_what_is_no_index_is_refused(text):
+    with pytest.raises(BadValue, match="cannot be read"):
+        Edit.parse(text)

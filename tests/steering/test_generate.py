@@ -171,3 +171,15 @@ def test_a_bfloat16_model_can_be_steered_and_ablated(sae):
     model = LanguageModel(tiny_causal_lm().to(torch.bfloat16), tiny_tokenizer())
     steered = steer(model, sae, HOOKPOINT, spec("3:add:3:norm", "4:ablate"), {})
     assert steered.steered != steered.original
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_an_edit_after_which_the_model_predicts_no_numbers_is_refused(model, sae, temperature):
+    with pytest.raises(BadValue, match="smaller amounts"):
+        steer(model, sae, HOOKPOINT, spec("3:add:3e38:norm", temperature=temperature), {})
+
+
+def test_a_temperature_next_to_zero_takes_the_likeliest_token(model):
+    ids = prompt_ids(model, PROMPT)
+    likeliest = continue_text(model, ids, max_new_tokens=5)
+    assert continue_text(model, ids, max_new_tokens=5, temperature=1e-320) == likeliest

@@ -13,6 +13,7 @@ _FRACTION = 2.0**32
 _MIX_1 = np.int64(-4658895280553007687)
 _MIX_2 = np.int64(-7723592293110705685)
 _TOP = 5
+_STRIDE = 32
 
 
 @njit(cache=True, inline="always")
@@ -72,9 +73,16 @@ def place(count, priority, sample, slot, f, p, s):
     return own
 
 
+@njit(cache=True, inline="always")
+def _worst(heap, f):
+    """The priority that a row of feature f must not exceed to have a chance."""
+    k = heap[1].shape[1]
+    return heap[1][f, 0] if k and heap[0][f] == k else np.int64(_VALUE_BITS)
+
+
 @njit(cache=True)
-def _write(payload, f, own, entry, following, position, value, peak_value, peak, length, first):
-    """Fill a slot from a feature's chain of activations in one sample."""
+def _write(payload, f, own, entry, following, position, value, peak_value, peak, length, first, best):
+    """Fill a slot from a feature's chain of activations in one sample; `best` is room for five numbers."""
     activations, peaks, starts, top_positions, windows = payload
     window = windows.shape[2]
     start = min(peak, max(first, min(peak - window // 2, length - window)))
@@ -82,7 +90,7 @@ def _write(payload, f, own, entry, following, position, value, peak_value, peak,
     peaks[f, own] = peak
     starts[f, own] = start
     windows[f, own, :] = 0.0
-    best = np.full(_TOP, -1.0, dtype=np.float32)
+    best[:] = -1.0
     top_positions[f, own, :] = -1
     while entry >= 0:
         v, at = value[entry], position[entry]
@@ -118,8 +126,13 @@ def reduce_batch(
     best = np.empty(d_sae, dtype=np.int32)
     touched = np.empty(d_sae, dtype=np.int32)
     following = np.empty(len(value), dtype=np.int32)
+    worst = np.empty(d_sae, dtype=np.int64)
     for part in prange(threads):
         low, high = d_sae * part // threads, d_sae * (part + 1) // threads
+        room = np.empty(_TOP, dtype=np.float32)
+        hashes = np.empty(_STRIDE, dtype=np.int64)
+        for f in range(low, high):
+            worst[f] = _worst(silent, f)
         for i in range(len(samples)):
             n = 0
             for entry in range(offsets[i], offsets[i + 1]):
@@ -161,22 +174,31 @@ def reduce_batch(
                 if own >= 0:
                     _write(
                         top_payload, f, own, head[f], following, position, value,
-                        v, position[entry], lengths[i], first,
+                        v, position[entry], lengths[i], first, room,
                     )  # fmt: skip
                 p = _pair_hash(feature_keys[f], sample_keys[i])
                 own = place(sampled[0], sampled[1], sampled[2], sampled[3], f, p, s)
                 if own >= 0:
                     _write(
                         sampled_payload, f, own, head[f], following, position, value,
-                        v, position[entry], lengths[i], first,
+                        v, position[entry], lengths[i], first, room,
                     )  # fmt: skip
-            k = silent[1].shape[1]
-            if k == 0:
+            if silent[1].shape[1] == 0:
                 continue
-            for f in range(low, high):
-                p = _pair_hash(feature_keys[f], sample_keys[i])
-                if (silent[0][f] < k or p <= silent[1][f, 0]) and stamp[f] != i:
-                    place(silent[0], silent[1], silent[2], silent[3], np.int64(f), p, s)
+            key = sample_keys[i]
+            for start in range(low, high, _STRIDE):
+                stop = min(start + _STRIDE, high)
+                near = 0
+                for f in range(start, stop):  # no branches: hashes are made many at a time
+                    chance = _pair_hash(feature_keys[f], key)
+                    hashes[f - start] = chance
+                    near += chance <= worst[f]
+                if near == 0:
+                    continue
+                for f in range(start, stop):
+                    if hashes[f - start] <= worst[f] and stamp[f] != i:
+                        place(silent[0], silent[1], silent[2], silent[3], np.int64(f), hashes[f - start], s)
+                        worst[f] = _worst(silent, f)
 
 
 @njit(cache=True)

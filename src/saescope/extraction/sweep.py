@@ -22,6 +22,8 @@ from .state import ExtractionState
 
 BLOCK_TOKENS = 4096
 """Tokens of one model pass. Fixed, because matrix products may differ in their last bits from shape to shape."""
+MOST_WAITING = 1 << 25
+"""Activations that wait for a batch to fill up, at most (0.9 GB); then they are reduced as they are."""
 _PAIR_LIMIT = 1 << 31
 
 
@@ -156,8 +158,10 @@ def _encode(sae: Sae, x: Float[Tensor, "n d_in"], valid: Tensor, lengths: Tensor
 
 def _reduce(reader: Reader, batch_size: int, *, everything: bool) -> int:
     """Hand waiting samples to the state, batch_size at a time; returns the size that memory allowed."""
-    if not everything and sum(map(len, reader.waiting)) < batch_size:
+    full = sum(map(len, reader.waiting)) >= batch_size or sum(len(b.value) for b in reader.waiting) >= MOST_WAITING
+    if not everything and not full:
         return batch_size
+    everything = everything or sum(map(len, reader.waiting)) < batch_size
     waiting = _join(reader.waiting)
     reader.waiting.clear()
     at, n = 0, len(waiting)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..home import new_id
-from ..models.load import convert_gguf, load_model
+from ..models.load import convert_gguf, find_folder, load_model
 from ..records import Model
 from ..specs import AddModel
 from ..store import catalogue
@@ -24,8 +24,10 @@ def run(spec: AddModel, context: Context) -> dict[str, Any]:
             if is_gguf:
                 convert_gguf(Path(source), folder / "checkpoint", progress=context.tell)
                 source = str(folder / "checkpoint")
-            elif Path(source).exists():
-                source = str(Path(source).resolve())
+            elif Path(source).expanduser().exists():
+                source = str(Path(source).expanduser().resolve())
+            else:
+                source = _pinned(source, find_folder(source, context.tell))
             model = load_model(source, dtype=spec.dtype, quantize=spec.quantize, progress=context.tell)
             context.write_vocabulary(model, folder)
         record = Model(
@@ -51,3 +53,10 @@ def run(spec: AddModel, context: Context) -> dict[str, Any]:
         raise
     context.keep_model(record, model)
     return show_model(record)
+
+
+def _pinned(source: str, folder: Path) -> str:
+    """A hub id with the commit that was fetched: the same files again, whatever is pushed later."""
+    if "@" in source or folder.parent.name != "snapshots":
+        return source
+    return f"{source}@{folder.name}"

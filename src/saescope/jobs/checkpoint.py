@@ -4,7 +4,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from ..extraction.state import ExtractionState, Settings
@@ -39,11 +39,19 @@ def load_states(work: Path, settings: list[Settings], device: str) -> list[Extra
         if not all(file.exists() for file in files):
             continue
         try:
+            if [_settings(file) for file in files] != [repr(asdict(setting)) for setting in settings]:
+                continue
             named = [load_file(file, device=device) for file in files]
-        except (SafetensorError, OSError):
+            return [
+                ExtractionState.from_tensors(setting, tensors, device)
+                for setting, tensors in zip(settings, named, strict=True)
+            ]
+        except (SafetensorError, OSError, KeyError):
             continue
-        return [
-            ExtractionState.from_tensors(setting, tensors, device)
-            for setting, tensors in zip(settings, named, strict=True)
-        ]
     return []
+
+
+def _settings(file: Path) -> str | None:
+    """The settings that a state was made with."""
+    with safe_open(file, framework="pt") as opened:
+        return (opened.metadata() or {}).get("settings")

@@ -11,8 +11,8 @@ import torch
 from .. import records
 from ..data.tokens import TokenStore, token_store_key, tokenize
 from ..data.vocabulary import vocabulary
-from ..errors import BadValue, BrokenHome, Mismatch
-from ..home import Home
+from ..errors import BadValue, BrokenHome, Mismatch, WrongRequest
+from ..home import Home, only_owner
 from ..models.language_model import LanguageModel
 from ..models.load import load_model
 from ..records import Progress
@@ -140,6 +140,16 @@ class Context:
     def work_folder(self, name: str) -> Path:
         """Where the state of a run that can be resumed is kept; there only when something has been."""
         return self.home.work / name
+
+    @contextlib.contextmanager
+    def owning(self, name: str) -> Iterator[None]:
+        """Be the only process with this run for the time of a block; WrongRequest when another has it."""
+        with contextlib.ExitStack() as stack:
+            if not stack.enter_context(only_owner(self.home.work / f"{name}.lock")):
+                raise WrongRequest(
+                    "this very run is under way in another process", "wait for it, or stop it and go on with it here"
+                )
+            yield
 
     def clear_work(self, name: str) -> None:
         """Remove such a folder."""

@@ -103,9 +103,14 @@ def _home(home: Home, open_catalogue: Callable[[], Database]) -> list[dict[str, 
     drafts = [path for path in home.work.iterdir() if not path.name.startswith(("extract-", "train-"))]
     if drafts:
         checks.append(
-            _check("work", None, f"{len(drafts)} leftovers of runs that were killed", f"may be deleted: {home.work}")
+            _check(
+                "work",
+                None,
+                f"{len(drafts)} leftovers of runs that were killed",
+                f"may be deleted when nothing is running: {home.work}",
+            )
         )
-    resumable = [path for path in home.work.iterdir() if path.name.startswith(("extract-", "train-"))]
+    resumable = [path for path in home.work.iterdir() if path.is_dir() and path.name.startswith(("extract-", "train-"))]
     if resumable:
         checks.append(
             _check(

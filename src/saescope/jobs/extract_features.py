@@ -53,8 +53,23 @@ def run(spec: ExtractFeatures, context: Context) -> dict[str, Any]:
     parts, model_record, model = _parts(spec, context)
     rows = context.tokens(dataset, model, spec.context)
     stop = min(spec.samples or rows.samples, rows.samples)
-    prepared = time.perf_counter() - began
+    with context.owning(_work_name(spec, parts, model, dataset)):
+        return _carry_out(spec, dataset, parts, model_record, model, rows, stop, began, memory, context)
 
+
+def _carry_out(
+    spec: ExtractFeatures,
+    dataset: Dataset,
+    parts: list[_Part],
+    model_record: Model,
+    model: LanguageModel,
+    rows: TokenStore,
+    stop: int,
+    began: float,
+    memory: PeakMemory,
+    context: Context,
+) -> dict[str, Any]:
+    prepared = time.perf_counter() - began
     batch_size, why = plan_batch(spec, parts, stop)
     context.notify(f"vectorization batch size {batch_size}: {why}")
     for part in parts:

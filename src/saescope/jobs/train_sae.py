@@ -17,12 +17,13 @@ from ..extraction.sweep import block_samples
 from ..fingerprint import content_hash
 from ..home import new_id
 from ..models.language_model import LanguageModel
-from ..records import Dataset, Progress, SaeInfo, TrainStep
+from ..records import Dataset, Model, Progress, SaeInfo, TrainStep
 from ..sae.base import Sae
 from ..sae.metrics import Reconstruction
 from ..specs import TrainSae
 from ..store import catalogue
 from ..training import Checkpoints, ShuffledActivations, Trainer, ce_recovered, train
+from ..version import VERSION
 from .add_sae import keep_sae
 from .clock import now
 from .context import Context, Tell
@@ -38,12 +39,25 @@ _CE_TOKENS = 512
 
 def run(spec: TrainSae, context: Context, *, resume: bool = False) -> dict[str, Any]:
     """Train, measure on rows that were held out, and keep the SAE. With `resume`, go on from the newest checkpoint."""
-    began = time.perf_counter()
-    model_record = catalogue.model(context.db, spec.model)
     dataset = catalogue.dataset(context.db, spec.dataset)
-    _, model = context.model(spec.model)
-    hookpoint = model.hookpoint(spec.hookpoint)
-    spec = spec.model_copy(update={"hookpoint": hookpoint, "batch": min(spec.batch, spec.tokens)})
+    model_record, model = context.model(spec.model)
+    spec = spec.model_copy(update={"hookpoint": model.hookpoint(spec.hookpoint), "batch": min(spec.batch, spec.tokens)})
+    work = f"train-{content_hash(_decisive(spec), VERSION, model.fingerprint, dataset.fingerprint)[:32]}"
+    with context.owning(work):
+        return _carry_out(spec, dataset, model_record, model, work, resume, context)
+
+
+def _carry_out(
+    spec: TrainSae,
+    dataset: Dataset,
+    model_record: Model,
+    model: LanguageModel,
+    work: str,
+    resume: bool,
+    context: Context,
+) -> dict[str, Any]:
+    began = time.perf_counter()
+    hookpoint = spec.hookpoint
     name = spec.name or f"{spec.kind}-{hookpoint}-{spec.d_sae}"
     catalogue.name_free(context.db, "sae", name)
     rows = context.tokens(dataset, model, spec.context)
@@ -51,7 +65,6 @@ def run(spec: TrainSae, context: Context, *, resume: bool = False) -> dict[str, 
 
     total_steps = max(1, spec.tokens // spec.batch)
     trainer = Trainer(spec, model.hookpoints[hookpoint], device=context.device, total_steps=total_steps)
-    work = f"train-{content_hash(_decisive(spec), model.fingerprint, dataset.fingerprint)[:32]}"
     checkpoints = Checkpoints(context.work_folder(work))
     _take_up(trainer, checkpoints, resume, context)
 

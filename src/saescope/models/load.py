@@ -23,7 +23,8 @@ from .language_model import LanguageModel
 from .quantize import check_quantize, quantize_layers
 from .quiet import in_one_line, quiet
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?)(?:@([\w./-]+))?")
+"""A Hugging Face id, with the revision to take behind an @ where one is named."""
 _HUB_FILES = ("model*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _OFFLINE = "a local checkpoint folder or a .gguf file works offline"
@@ -68,12 +69,13 @@ def find_folder(source: str | Path, progress: Callable[[Progress], None] | None 
             f"{str(path)!r} is a file, not a model folder",
             "give a checkpoint folder, a .gguf file or a Hugging Face id",
         )
-    if not _HUB_ID.fullmatch(name):
+    hub_id = _HUB_ID.fullmatch(name)
+    if hub_id is None:
         raise BadSource(f"there is no model folder {str(path)!r}", "check the path, or give a Hugging Face id")
     from ..hub import snapshot
 
     try:
-        return snapshot(name, repo_type="model", patterns=list(_HUB_FILES), progress=progress)
+        return snapshot(hub_id[1], repo_type="model", patterns=list(_HUB_FILES), revision=hub_id[2], progress=progress)
     except Unreachable as error:
         raise Unreachable(
             f"there is no folder {str(path)!r}, and as a Hugging Face id: {error.message}", _OFFLINE

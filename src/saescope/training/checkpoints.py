@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..errors import BadValue, NoSpace
+from ..errors import BadValue
 from ..home import no_space, sync_folder, sync_tree
 
 _FILES = ("tensors.safetensors", "facts.json")
@@ -63,12 +63,8 @@ class Checkpoints:
             draft.rename(place)
             sync_folder(self.folder)
             self._tidy(step)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise no_space(error, self.folder) or error from None
-        except SafetensorError as error:
-            if "os error 28" in str(error):
-                raise NoSpace(f"no space left under {str(self.folder)!r}", "free some space") from None
-            raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
