@@ -15,6 +15,7 @@ Kind = Literal["topk", "batchtopk", "jumprelu", "relu"]
 KINDS: tuple[Kind, ...] = ("topk", "batchtopk", "jumprelu", "relu")
 Mode = Literal["add", "set", "min", "scale", "ablate"]
 Unit = Literal["max", "raw", "norm"]
+Packing = Literal["packed", "documents"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -151,6 +152,8 @@ class TrainSae(Spec):
     """Peak learning rate; by default 2e-4 / sqrt(d_sae / 16384), as in Gao et al. 2024, times 4 for short runs."""
     context: int = Field(default=128, gt=1)
     """Tokens per row of the tokenized dataset."""
+    packing: Packing = "packed"
+    """packed: documents follow each other in full rows; documents: every document begins a row of its own."""
     buffer: int = Field(default=262_144, gt=0)
     """Activations held for shuffling: the bound of the stream's memory."""
     reuse: int = Field(default=1, gt=0)
@@ -172,6 +175,8 @@ class ExtractFeatures(Spec):
     """Rows of the tokenized dataset to read; all of them when it is not given."""
     context: int = Field(default=128, gt=1)
     """Tokens per row."""
+    packing: Packing = "packed"
+    """packed: documents follow each other in full rows; documents: every document begins a row of its own."""
     top_k: int = Field(default=100, gt=0, lt=2**31)
     """Strongest examples to keep for each feature."""
     window: int = Field(default=32, gt=0)

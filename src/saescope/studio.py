@@ -170,10 +170,17 @@ class Studio:
         return _job("show").show_sae(catalogue.sae(self.db, name))
 
     def sample_dataset(
-        self, name: str, model: str | None = None, context: int | None = None, limit: int = 5
+        self,
+        name: str,
+        model: str | None = None,
+        context: int | None = None,
+        limit: int = 5,
+        packing: specs.Packing = "packed",
     ) -> dict[str, Any]:
         """The first documents of a dataset, or with a model its first rows exactly as an extraction sees them."""
-        return _job("sample_dataset").run(catalogue.dataset(self.db, name), self.context, model, context, limit)
+        return _job("sample_dataset").run(
+            catalogue.dataset(self.db, name), self.context, model, context, limit, packing
+        )
 
     def export_sae(self, name: str, folder: str | os.PathLike[str], format: str = "saelens") -> dict[str, Any]:
         """Write an SAE where another library can read it."""

@@ -281,7 +281,7 @@ class ScriptedStudio:
     def show_sae(self, name: str) -> dict[str, Any]:
         return SAE
 
-    def sample_dataset(self, name: str, model: Any = None, context: Any = None, limit: int = 5) -> dict[str, Any]:
+    def sample_dataset(self, name: str, **options: Any) -> dict[str, Any]:
         return {"samples": [{"sample": 3, "token_ids": [1, 2], "text": "Fellow-citizens\nof the \x1b[31mSenate"}]}
 
     def list_features(self, extraction: str, **options: Any) -> dict[str, Any]:

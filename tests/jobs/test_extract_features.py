@@ -111,3 +111,20 @@ def test_features_write_only_tokens_that_the_tokenizer_has(studio: Studio) -> No
         assert len(written) == 20
         assert max(written) < 384
     assert studio.run(saescope.LabelFeatures(extraction="found"))["labelled"] > 0
+
+
+def test_one_document_to_a_row(studio: Studio) -> None:
+    """Every document begins a row, which begins with BOS; the extraction counts the tokens of exactly these rows."""
+    name = studio.datasets()[0].name
+    sampled = studio.sample_dataset(name, model=studio.models()[0].name, context=16, limit=10**6, packing="documents")
+    first_rows: dict[int, int] = {}
+    for row in sampled["samples"]:
+        assert row["token_ids"][0] == 0
+        assert len({span["document"] for span in row["documents"]}) == 1
+        first_rows.setdefault(row["documents"][0]["document"], row["documents"][0]["start"])
+    assert set(first_rows.values()) == {0}
+    assert len(first_rows) == studio.show_dataset(name)["documents"]
+    document = extract(studio, packing="documents", name="by-document")
+    assert document["samples"] == len(sampled["samples"])
+    assert document["tokens"] == sum(sum(row["valid"]) for row in sampled["samples"])
+    assert studio.run(saescope.LabelFeatures(extraction="by-document"))["labelled"] > 0

@@ -1,11 +1,15 @@
 """`saescope dataset`: bring documents in and look at them."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import BadValue
 from .common import State, command, group
 from .spec_help import argument, default, option
+
+if TYPE_CHECKING:
+    from ..specs import Packing
 
 app = group("dataset", "Documents: add, list, show, sample, remove.")
 
@@ -61,13 +65,14 @@ def sample(
     name: Name,
     model: ForModel = None,
     context: Context = None,
+    packing: Annotated[str, typer.Option("--packing", help="packed, or documents: one document to a row.")] = "packed",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Samples to print.")] = 5,
 ) -> None:
     """Print documents; with --model, the rows exactly as an extraction sees them."""
     from .show.things import dataset_sample
 
     document = state.look(
-        lambda: state.studio.sample_dataset(name, model=model, context=context, limit=limit),
+        lambda: state.studio.sample_dataset(name, model=model, context=context, limit=limit, packing=_packing(packing)),
         tokenizes=model is not None,
     )
     state.answer(document, dataset_sample)
@@ -79,3 +84,9 @@ def remove(state: State, name: Name) -> None:
     from .show.things import removed
 
     state.answer(state.look(lambda: state.studio.remove("dataset", name)), removed)
+
+
+def _packing(value: str) -> "Packing":
+    if value not in ("packed", "documents"):
+        raise BadValue(f"packing: {value!r} is neither 'packed' nor 'documents'", "leave it out for 'packed'")
+    return value

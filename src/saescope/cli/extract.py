@@ -22,6 +22,7 @@ def extract(
     dataset: Annotated[str, _option("dataset", show_default=False)],
     samples: Annotated[int | None, _option("samples", show_default=False)] = _default("samples"),
     context: Annotated[int, _option("context")] = _default("context"),
+    packing: Annotated[str, _option("packing")] = _default("packing"),
     top_k: Annotated[int, _option("top_k")] = _default("top_k"),
     window: Annotated[int, _option("window")] = _default("window"),
     vectorization_batch_size: Annotated[str, _option("vectorization_batch_size")] = _default(

@@ -31,6 +31,7 @@ def train(
     batch: Annotated[int, _option("batch")] = _default("batch"),
     lr: Annotated[float | None, _option("lr", show_default=False)] = _default("lr"),
     context: Annotated[int, _option("context")] = _default("context"),
+    packing: Annotated[str, _option("packing")] = _default("packing"),
     buffer: Annotated[int, _option("buffer")] = _default("buffer"),
     reuse: Annotated[int, _option("reuse")] = _default("reuse"),
     checkpoint_every: Annotated[int, _option("checkpoint_every")] = _default("checkpoint_every"),

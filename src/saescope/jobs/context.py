@@ -18,6 +18,7 @@ from ..models.load import load_model
 from ..records import Progress
 from ..sae.base import Sae
 from ..sae.files import load_sae
+from ..specs import Packing
 from ..store import catalogue
 from ..store.database import Database
 from ..store.features import FeatureStore
@@ -25,7 +26,6 @@ from . import tokenized
 
 Tell = Callable[[Progress], None]
 Notify = Callable[[str], None]
-PACKING = "packed"
 
 
 class Context:
@@ -110,17 +110,19 @@ class Context:
 
     # ---- tokens ----
 
-    def tokens(self, dataset: records.Dataset, model: LanguageModel, context: int) -> TokenStore:
-        """A dataset as rows of tokens, made once for each tokenizer and context."""
+    def tokens(
+        self, dataset: records.Dataset, model: LanguageModel, context: int, packing: Packing = "packed"
+    ) -> TokenStore:
+        """A dataset as rows of tokens, made once for each tokenizer, context and packing."""
         model.check_context(context)
-        key = token_store_key(dataset.fingerprint, model.tokenizer_fingerprint, context, PACKING)
+        key = token_store_key(dataset.fingerprint, model.tokenizer_fingerprint, context, packing)
         if key not in self._tokens:
             folder = self.home.artifact("tokens", key)
             if not folder.is_dir():
                 documents = self.home.artifact("datasets", dataset.id)
                 with self.home.making("tokens", key) as draft:
-                    tokenize(documents, model.tokenizer, context, draft, packing=PACKING, progress=self.tell)
-                    tokenized.describe(draft, dataset, model.tokenizer_fingerprint, context)
+                    tokenize(documents, model.tokenizer, context, draft, packing=packing, progress=self.tell)
+                    tokenized.describe(draft, dataset, model.tokenizer_fingerprint, context, packing)
             self._tokens[key] = TokenStore.open(folder)
         return self._tokens[key]
 

@@ -51,7 +51,7 @@ def run(spec: ExtractFeatures, context: Context) -> dict[str, Any]:
     memory = PeakMemory()
     dataset = catalogue.dataset(context.db, spec.dataset)
     parts, model_record, model = _parts(spec, context)
-    rows = context.tokens(dataset, model, spec.context)
+    rows = context.tokens(dataset, model, spec.context, spec.packing)
     stop = min(spec.samples or rows.samples, rows.samples)
     with context.owning(_work_name(spec, parts, model, dataset)):
         return _carry_out(spec, dataset, parts, model_record, model, rows, stop, began, memory, context)

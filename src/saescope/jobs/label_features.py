@@ -91,7 +91,8 @@ def _background(extraction: Extraction, strings: list[str], context: Context) ->
     """How often words stand in the text that was extracted; None when its tokens are gone."""
     dataset = catalogue.dataset(context.db, extraction.dataset)
     for about, rows in token_stores(context.home, dataset):
-        if about["context"] == extraction.context and about["tokenizer"] == extraction.provenance["tokenizer"]:
+        made = (extraction.context, extraction.provenance["tokenizer"], extraction.spec.get("packing", "packed"))
+        if (about["context"], about["tokenizer"], about.get("packing", "packed")) == made:
             samples = np.linspace(0, rows.samples - 1, min(rows.samples, _BACKGROUND_SAMPLES)).astype(int)
             return count_words(
                 [strings[id] for id in rows.tokens[sample, 1 : rows.lengths[sample]]] for sample in samples

@@ -13,9 +13,9 @@ from ..store.database import Database
 _ABOUT = "about.json"
 
 
-def describe(folder: Path, dataset: Dataset, tokenizer: str, context: int) -> None:
+def describe(folder: Path, dataset: Dataset, tokenizer: str, context: int, packing: str) -> None:
     """Say in a token store's folder what it was made from."""
-    about = {"dataset": dataset.fingerprint, "tokenizer": tokenizer, "context": context}
+    about = {"dataset": dataset.fingerprint, "tokenizer": tokenizer, "context": context, "packing": packing}
     (folder / _ABOUT).write_text(json.dumps(about))
 
 

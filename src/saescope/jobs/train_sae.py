@@ -60,7 +60,7 @@ def _carry_out(
     hookpoint = spec.hookpoint
     name = spec.name or f"{spec.kind}-{hookpoint}-{spec.d_sae}"
     catalogue.name_free(context.db, "sae", name)
-    rows = context.tokens(dataset, model, spec.context)
+    rows = context.tokens(dataset, model, spec.context, spec.packing)
     training, held_out = _split(rows, spec)
 
     total_steps = max(1, spec.tokens // spec.batch)
