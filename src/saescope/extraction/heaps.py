@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from . import kernels
-from .ranked import Rows, ordered
+from .ranked import Rows
 
 
 class Heaps:
@@ -18,7 +18,6 @@ class Heaps:
         shape = (d_sae, k)
         self.heap = (
             np.zeros(d_sae, dtype=np.int32),
-            np.empty(shape, dtype=np.int64),
             np.empty(shape, dtype=np.int64),
             np.empty(shape, dtype=np.int32),
         )
@@ -36,20 +35,21 @@ class Heaps:
 
     def kept_rows(self) -> Rows:
         """All rows kept so far, ordered by (feature, priority, sample)."""
-        count, priority, sample, slot = self.heap
-        feature = np.repeat(np.arange(len(count)), count)
-        if not len(feature):
+        count, keys, slots = self.heap
+        if not count.any():
             return {}
-        place = np.arange(len(feature)) - np.repeat(np.cumsum(count) - count, count)
+        inside = np.arange(keys.shape[1]) < count[:, None]
+        order = np.argsort(np.where(inside, keys, np.iinfo(np.int64).max), axis=1)
+        feature = np.repeat(np.arange(len(count)), count)
+        place = order[inside]
+        key = keys[feature, place]
         rows = {
             "feature": torch.from_numpy(feature.astype(np.int32)),
-            "priority": torch.from_numpy(priority[feature, place].astype(np.int32)),
-            "sample": torch.from_numpy(sample[feature, place]),
+            "priority": torch.from_numpy((key >> 32).astype(np.int32)),
+            "sample": torch.from_numpy(key & 0xFFFFFFFF),
         }
-        order = ordered(rows["feature"], rows["priority"], rows["sample"]).numpy()
-        rows = {name: column[order] for name, column in rows.items()}
         if self.window:
-            feature, own = feature[order], slot[feature, place][order]
+            own = slots[feature, place]
             for name, column in zip(self._COLUMNS, self.payload, strict=True):
                 rows[name] = torch.from_numpy(column[feature, own])
         return rows

@@ -25,51 +25,46 @@ def _pair_hash(feature_key, sample_key):
 
 
 @njit(cache=True, inline="always")
-def _worse(priority_a, sample_a, priority_b, sample_b):
-    """Whether row a comes after row b."""
-    return priority_a > priority_b or (priority_a == priority_b and sample_a > sample_b)
+def _key(priority, sample):
+    """(priority, sample) as one number that orders alike; samples stay below 2^32."""
+    return (np.int64(priority) << 32) | np.int64(sample)
 
 
 @njit(cache=True)
-def place(count, priority, sample, slot, f, p, s):
-    """Put (p, s) into feature f's heap, whose root is the worst row kept; the payload's slot, or -1 if it is not kept.
+def place(count, keys, slots, f, key):
+    """Put a row into feature f's heap, whose root is the worst row kept; its payload's slot, or -1 if it is not kept.
 
-    count [d_sae]; priority, sample, slot [d_sae, k].
+    count [d_sae]; keys, slots [d_sae, k].
     """
-    k = priority.shape[1]
+    k = keys.shape[1]
     n = count[f]
     if n < k:
         count[f] = n + 1
         own, at = n, n
         while at > 0:
             parent = (at - 1) >> 1
-            if not _worse(p, s, priority[f, parent], sample[f, parent]):
+            if key <= keys[f, parent]:
                 break
-            priority[f, at] = priority[f, parent]
-            sample[f, at] = sample[f, parent]
-            slot[f, at] = slot[f, parent]
+            keys[f, at] = keys[f, parent]
+            slots[f, at] = slots[f, parent]
             at = parent
     else:
-        if not _worse(priority[f, 0], sample[f, 0], p, s):
+        if key >= keys[f, 0]:
             return -1
-        own, at = slot[f, 0], 0
+        own, at = slots[f, 0], 0
         while True:
             child = 2 * at + 1
             if child >= k:
                 break
-            if child + 1 < k and _worse(
-                priority[f, child + 1], sample[f, child + 1], priority[f, child], sample[f, child]
-            ):
+            if child + 1 < k and keys[f, child + 1] > keys[f, child]:
                 child += 1
-            if not _worse(priority[f, child], sample[f, child], p, s):
+            if keys[f, child] <= key:
                 break
-            priority[f, at] = priority[f, child]
-            sample[f, at] = sample[f, child]
-            slot[f, at] = slot[f, child]
+            keys[f, at] = keys[f, child]
+            slots[f, at] = slots[f, child]
             at = child
-    priority[f, at] = p
-    sample[f, at] = s
-    slot[f, at] = own
+    keys[f, at] = key
+    slots[f, at] = own
     return own
 
 
@@ -77,7 +72,7 @@ def place(count, priority, sample, slot, f, p, s):
 def _worst(heap, f):
     """The priority that a row of feature f must not exceed to have a chance."""
     k = heap[1].shape[1]
-    return heap[1][f, 0] if k and heap[0][f] == k else np.int64(_VALUE_BITS)
+    return heap[1][f, 0] >> 32 if k and heap[0][f] == k else np.int64(_VALUE_BITS)
 
 
 @njit(cache=True)
@@ -118,7 +113,7 @@ def reduce_batch(
     """Take a batch of samples into statistics and heaps.
 
     samples, lengths, sample_keys [n]; offsets [n + 1] into position, feature, value, bits [activations], which are
-    ordered by sample, then position. Heaps are (count, priority, sample, slot); payloads as in `_write`.
+    ordered by sample, then position. Heaps are (count, keys, slots); payloads as in `_write`.
     """
     d_sae = len(feature_keys)
     stamp = np.full(d_sae, -1, dtype=np.int32)
@@ -170,14 +165,14 @@ def reduce_batch(
                 if v > maximum[f]:
                     maximum[f] = v
                 p = np.int64(_VALUE_BITS) - np.int64(bits[entry])
-                own = place(top[0], top[1], top[2], top[3], f, p, s)
+                own = place(top[0], top[1], top[2], f, _key(p, s))
                 if own >= 0:
                     _write(
                         top_payload, f, own, head[f], following, position, value,
                         v, position[entry], lengths[i], first, room,
                     )  # fmt: skip
                 p = _pair_hash(feature_keys[f], sample_keys[i])
-                own = place(sampled[0], sampled[1], sampled[2], sampled[3], f, p, s)
+                own = place(sampled[0], sampled[1], sampled[2], f, _key(p, s))
                 if own >= 0:
                     _write(
                         sampled_payload, f, own, head[f], following, position, value,
@@ -197,17 +192,17 @@ def reduce_batch(
                     continue
                 for f in range(start, stop):
                     if hashes[f - start] <= worst[f] and stamp[f] != i:
-                        place(silent[0], silent[1], silent[2], silent[3], np.int64(f), hashes[f - start], s)
+                        place(silent[0], silent[1], silent[2], np.int64(f), _key(hashes[f - start], s))
                         worst[f] = _worst(silent, f)
 
 
 @njit(cache=True)
-def place_rows(count, priority, sample, slot, features, priorities, samples):
+def place_rows(count, keys, slots, features, priorities, samples):
     """Put rows into heaps one by one; the slot of each row's payload, -1 for those not kept.
 
     A later row may take an earlier one's slot: payloads are to be written in the same order.
     """
-    slots = np.empty(len(features), dtype=np.int64)
+    owns = np.empty(len(features), dtype=np.int64)
     for row in range(len(features)):
-        slots[row] = place(count, priority, sample, slot, features[row], priorities[row], samples[row])
-    return slots
+        owns[row] = place(count, keys, slots, features[row], _key(priorities[row], samples[row]))
+    return owns

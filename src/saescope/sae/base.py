@@ -25,8 +25,13 @@ from torch import Tensor, nn
 
 Normalisation = Literal["none", "layer_norm", "constant_norm_rescale"]
 
-TILE_ROWS = 128
-"""Rows whose pre-activations exist at once in `active`."""
+TILE_ROWS = 512
+"""Rows whose pre-activations exist at once in `active`; fewer above 131,072 features, so that a tile stays in 256 MiB.
+
+Of 128, 256, 512 and 1,024 rows the matrix product is within 3 % of its best from 256 or 512 on; at 128 it costs up to
+half more on some machines.
+"""
+_TILE_CELLS = 1 << 26
 
 
 class Active(NamedTuple):
@@ -108,6 +113,11 @@ class Sae(nn.Module):
     def k(self) -> int | None:
         return self.cfg.k
 
+    @property
+    def tile_rows(self) -> int:
+        """Rows encoded at once by `active`."""
+        return min(TILE_ROWS, max(64, _TILE_CELLS // self.d_sae))
+
     def encode(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_sae"]:
         """Every feature's activation, dense."""
         return self._activation(self._pre(self._inputs(x)[0]))
@@ -143,7 +153,7 @@ class Sae(nn.Module):
             none = torch.empty(0, dtype=torch.long, device=self.W_enc.device)
             return Active(none, none, none.to(self.W_enc.dtype))
         for number, tile in enumerate(tiles):
-            tile.rows.add_(number * TILE_ROWS)
+            tile.rows.add_(number * self.tile_rows)
         return Active(*(torch.cat(column) for column in zip(*tiles, strict=True)))
 
     def decode(self, features: Float[Tensor, "*batch d_sae"]) -> Float[Tensor, "*batch d_in"]:
@@ -187,17 +197,18 @@ class Sae(nn.Module):
         return z @ self.W_enc + self.b_enc
 
     def _tiles(self, x: Float[Tensor, "batch d_in"]) -> Iterator[Float[Tensor, "rows d_sae"]]:
-        """Pre-activations of TILE_ROWS rows at a time, in one buffer that is used again.
+        """Pre-activations of `tile_rows` rows at a time, in one buffer that is used again.
 
         The last tile is filled up with zero rows: a matrix product of another shape may round differently.
         """
         z, _ = self._inputs(x)
-        buffer = z.new_empty(TILE_ROWS, self.d_sae)
-        for start in range(0, len(z), TILE_ROWS):
-            tile = z[start : start + TILE_ROWS]
+        size = self.tile_rows
+        buffer = z.new_empty(size, self.d_sae)
+        for start in range(0, len(z), size):
+            tile = z[start : start + size]
             rows = len(tile)
-            if rows < TILE_ROWS:
-                tile = torch.cat([tile, tile.new_zeros(TILE_ROWS - rows, self.d_in)])
+            if rows < size:
+                tile = torch.cat([tile, tile.new_zeros(size - rows, self.d_in)])
             torch.addmm(self.b_enc, tile, self.W_enc, out=buffer)
             yield buffer[:rows]
 
