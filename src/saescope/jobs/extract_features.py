@@ -2,7 +2,8 @@
 
 import json
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import psutil
@@ -14,6 +15,7 @@ from ..extraction.probe import probe
 from ..extraction.state import ExtractionState, Settings
 from ..extraction.sweep import Reader, block_samples, flush, sweep
 from ..extraction.tables import example_table, feature_table
+from ..extraction.weights import WeightFacts
 from ..fingerprint import content_hash
 from ..home import new_id
 from ..models.language_model import LanguageModel
@@ -26,7 +28,7 @@ from ..version import VERSION
 from . import checkpoint
 from .clock import now
 from .context import Context
-from .peak import PeakMemory
+from .peak import peak_memory
 from .weights import facts_of
 
 _SAVE_SECONDS = 60.0
@@ -42,51 +44,63 @@ class _Part:
     hookpoint: str
     name: str
     probe: Probe | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Everything one pass is about."""
+
+    spec: ExtractFeatures
+    context: Context
+    dataset: Dataset
+    model_record: Model
+    model: LanguageModel
+    rows: TokenStore
+    parts: list[_Part]
+
+    @property
+    def stop(self) -> int:
+        """Samples to read."""
+        return min(self.spec.samples or self.rows.samples, self.rows.samples)
+
+    @cached_property
+    def work_name(self) -> str:
+        """The name of the saved state: everything that decides the answer, and nothing else."""
+        besides = {"vectorization_batch_size", "name", "force", "saes", "dataset"}
+        decisive = json.dumps(self.spec.model_dump(exclude=besides, mode="json"), sort_keys=True)
+        saes = [each for part in self.parts for each in (part.record.fingerprint, part.hookpoint)]
+        key = content_hash(decisive, *saes, self.model.fingerprint, self.dataset.fingerprint, VERSION)
+        return f"extract-{key[:32]}"
 
 
 def run(spec: ExtractFeatures, context: Context) -> dict[str, Any]:
     """Extract; the extraction is listed when its tables are whole. A killed run goes on from its last save."""
     began = time.perf_counter()
-    memory = PeakMemory()
     dataset = catalogue.dataset(context.db, spec.dataset)
     parts, model_record, model = _parts(spec, context)
     rows = context.tokens(dataset, model, spec.context, spec.packing)
-    stop = min(spec.samples or rows.samples, rows.samples)
-    with context.owning(_work_name(spec, parts, model, dataset)):
-        return _carry_out(spec, dataset, parts, model_record, model, rows, stop, began, memory, context)
+    job = _Pass(spec, context, dataset, model_record, model, rows, parts)
+    with context.owning(job.work_name):
+        return _carry_out(job, began)
 
 
-def _carry_out(
-    spec: ExtractFeatures,
-    dataset: Dataset,
-    parts: list[_Part],
-    model_record: Model,
-    model: LanguageModel,
-    rows: TokenStore,
-    stop: int,
-    began: float,
-    memory: PeakMemory,
-    context: Context,
-) -> dict[str, Any]:
+def _carry_out(job: _Pass, began: float) -> dict[str, Any]:
     prepared = time.perf_counter() - began
-    batch_size, why = plan_batch(spec, parts, stop)
-    context.notify(f"vectorization batch size {batch_size}: {why}")
-    for part in parts:
-        part.probe = _probe(spec, part, model, rows, context)
-
-    readers, seconds, tokens_resumed = _sweep(spec, parts, model, rows, stop, batch_size, context, dataset)
-    seconds = {"prepare": prepared} | seconds
-    documents = []
-    for part, reader in zip(parts, readers, strict=True):
+    batch_size, why = plan_batch(job.spec, job.parts, job.stop)
+    job.context.notify(f"vectorization batch size {batch_size}: {why}")
+    for part in job.parts:
+        part.probe = _probe(job, part)
+    states, swept, tokens_resumed = _sweep(job, batch_size)
+    seconds = {"prepare": prepared, **swept, "weights": 0.0, "write": 0.0}
+    records = []
+    for part, state in zip(job.parts, states, strict=True):
         clock = time.perf_counter()
-        facts = facts_of(part.record, part.sae, model, context)
-        seconds["weights"] = seconds.get("weights", 0.0) + time.perf_counter() - clock
+        facts = facts_of(part.record, part.sae, job.model, job.context)
+        seconds["weights"] += time.perf_counter() - clock
         clock = time.perf_counter()
-        record = _write(spec, part, reader.state, facts, rows, dataset, model_record, context)
-        seconds["write"] = seconds.get("write", 0.0) + time.perf_counter() - clock
-        documents.append((record, reader.state, part))
-    context.clear_work(_work_name(spec, parts, model, dataset))
+        records.append(_write(job, part, state, facts))
+        seconds["write"] += time.perf_counter() - clock
+    job.context.clear_work(job.work_name)
     total = time.perf_counter() - began
     shown = [
         {
@@ -100,11 +114,11 @@ def _carry_out(
             "seconds": total,
             "tokens_per_second": (state.tokens - tokens_resumed) / max(total, 1e-9),
             "phases": seconds,
-            "peak_memory_bytes": memory.stop(),
+            "peak_memory_bytes": peak_memory(),
             "vectorization_batch_size": batch_size,
             "probe": part.probe.to_json() if part.probe else None,
         }
-        for record, state, part in documents
+        for record, state, part in zip(records, states, job.parts, strict=True)
     ]
     return shown[0] if len(shown) == 1 else {"extractions": shown}
 
@@ -157,50 +171,31 @@ def plan_batch(spec: ExtractFeatures, parts: list[_Part], samples: int) -> tuple
 
 
 @torch.inference_mode()
-def _probe(spec: ExtractFeatures, part: _Part, model: LanguageModel, rows: TokenStore, context: Context) -> Probe:
-    """FVU and L0 on the first block; stops when the SAE explains less than nothing, unless forced."""
+def _probe(job: _Pass, part: _Part) -> Probe:
+    """FVU and L0 on the first samples; stops when the SAE explains less than nothing, unless forced."""
+    spec, rows = job.spec, job.rows
     block = slice(0, min(block_samples(spec.context) // 2 or 1, rows.samples))
-    ids = torch.from_numpy(rows.tokens[block].astype("int64")).to(model.device)
-    x = model.read(ids, [part.hookpoint])[part.hookpoint]
+    ids = torch.from_numpy(rows.tokens[block].astype("int64")).to(job.model.device)
+    x = job.model.read(ids, [part.hookpoint])[part.hookpoint]
     valid = torch.from_numpy(rows.valid(block, include_special=spec.include_special)).to(x.device)
     if not bool(valid.any()):
         return Probe(0.0, 0.0, 0.0, 0)
     measured = probe(part.sae, x[valid])
-    if measured.fvu >= 1.0 and not spec.force:
-        raise WrongRequest(
-            f"SAE {part.record.name!r} explains less than nothing of {part.hookpoint} "
-            f"(fraction of variance unexplained {measured.fvu:.2f}, L0 {measured.l0:.0f})",
-            "a wrong layer, a missing normalisation or another model? --force goes on anyway",
-        )
     if measured.fvu >= 1.0:
-        context.notify(
-            f"SAE {part.record.name!r}: fraction of variance unexplained {measured.fvu:.2f}; forced to go on"
-        )
+        found = f"(fraction of variance unexplained {measured.fvu:.2f}, L0 {measured.l0:.0f})"
+        line = f"SAE {part.record.name!r} explains less than nothing of {part.hookpoint} {found}"
+        if not spec.force:
+            hint = "a wrong layer, a missing normalisation or another model? --force goes on anyway"
+            raise WrongRequest(line, hint)
+        job.context.notify(f"{line}; forced to go on")
     return measured
 
 
-def _work_name(spec: ExtractFeatures, parts: list[_Part], model: LanguageModel, dataset: Dataset) -> str:
-    """The name of a run's saved state: everything that decides its answer, and nothing else."""
-    decisive = spec.model_dump(exclude={"vectorization_batch_size", "name", "force", "saes", "dataset"}, mode="json")
-    saes = [each for part in parts for each in (part.record.fingerprint, part.hookpoint)]
-    parts_of_key = (json.dumps(decisive, sort_keys=True), *saes, model.fingerprint, dataset.fingerprint, VERSION)
-    key = content_hash(*parts_of_key)
-    return f"extract-{key[:32]}"
-
-
-def _sweep(
-    spec: ExtractFeatures,
-    parts: list[_Part],
-    model: LanguageModel,
-    rows: TokenStore,
-    stop: int,
-    batch_size: int,
-    context: Context,
-    dataset: Dataset,
-) -> tuple[list[Reader], dict[str, float], int]:
-    """The pass itself, saved from time to time."""
-    work = context.work_folder(_work_name(spec, parts, model, dataset))
-    all_settings = [
+def _sweep(job: _Pass, batch_size: int) -> tuple[list[ExtractionState], dict[str, float], int]:
+    """The pass itself, saved from time to time: the states, seconds of each phase, tokens of an earlier try."""
+    spec, context, stop = job.spec, job.context, job.stop
+    work = context.work_folder(job.work_name)
+    settings = [
         Settings(
             d_sae=part.sae.d_sae,
             top_k=min(spec.top_k, stop),
@@ -208,25 +203,25 @@ def _sweep(
             seed=spec.seed,
             first=0 if spec.include_special else 1,
         )
-        for part in parts
+        for part in job.parts
     ]
-    states = checkpoint.load_states(work, all_settings, str(context.device))
+    states = checkpoint.load_states(work, settings, str(context.device))
     if states and states[0].samples:
         context.notify(f"going on from sample {states[0].samples:,} of {stop:,}")
-    states = states or [ExtractionState(settings, context.device) for settings in all_settings]
-    readers = [Reader(part.sae, part.hookpoint, state) for part, state in zip(parts, states, strict=True)]
+    states = states or [ExtractionState(setting, context.device) for setting in settings]
+    readers = [Reader(part.sae, part.hookpoint, state) for part, state in zip(job.parts, states, strict=True)]
     start, tokens_before = states[0].samples, states[0].tokens
     saved, save_cost, seconds = time.perf_counter(), 0.0, {}
     context.tell(Progress("extracting", start, stop, "samples"))
     passes = sweep(
-        model.read,
+        job.model.read,
         readers,
-        rows,
+        job.rows,
         start=start,
         stop=stop,
         batch_size=batch_size,
         include_special=spec.include_special,
-        device=model.device,
+        device=job.model.device,
     )
     for swept in passes:
         done = start + swept.samples
@@ -235,27 +230,19 @@ def _sweep(
         if done < stop and time.perf_counter() - saved > max(_SAVE_SECONDS, 50 * save_cost):
             clock = time.perf_counter()
             flush(readers, swept.batch_size)
-            checkpoint.save_states(work, [reader.state for reader in readers])
+            checkpoint.save_states(work, states)
             save_cost, saved = time.perf_counter() - clock, time.perf_counter()
-    return readers, dict(seconds), tokens_before
+    return states, dict(seconds), tokens_before
 
 
-def _write(
-    spec: ExtractFeatures,
-    part: _Part,
-    state: ExtractionState,
-    facts: Any,
-    rows: TokenStore,
-    dataset: Dataset,
-    model: Model,
-    context: Context,
-) -> Extraction:
+def _write(job: _Pass, part: _Part, state: ExtractionState, facts: WeightFacts) -> Extraction:
     """Tables into the home, then the row into the catalogue."""
+    spec, context, model, dataset = job.spec, job.context, job.model_record, job.dataset
     context.tell(Progress("writing", 0, None, "features", part.name))
     id = new_id()
     try:
         with context.home.making("extractions", id) as folder:
-            examples = example_table(state, rows, spec.include_special)
+            examples = example_table(state, job.rows, spec.include_special)
             write_extraction(folder, feature_table(state, facts), examples)
         record = Extraction(
             id=id,
@@ -275,17 +262,16 @@ def _write(
                 "tokenizer": model.tokenizer_fingerprint,
                 "sae": part.record.fingerprint,
                 "dataset": dataset.fingerprint,
-                "tokens": rows.fingerprint,
+                "tokens": job.rows.fingerprint,
                 "code": VERSION,
                 "probe": part.probe.to_json() if part.probe else None,
             },
             created=now(),
         )
-        record = _listed(record, spec, context)
+        return _listed(record, spec, context)
     except BaseException:
         context.home.discard("extractions", id)
         raise
-    return record
 
 
 def _listed(record: Extraction, spec: ExtractFeatures, context: Context) -> Extraction:

@@ -4,9 +4,7 @@ import resource
 import sys
 
 
-class PeakMemory:
-    """Peak resident memory, in bytes, from the start of the process (the kernel counts no finer)."""
-
-    def stop(self) -> int:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+def peak_memory() -> int:
+    """Peak resident memory in bytes, from the start of the process: the kernel counts no finer."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
