@@ -1,6 +1,9 @@
 """Shapes in signatures are checked while the tests run, and nowhere else: users pay nothing for them."""
 
+import torch
 from jaxtyping import install_import_hook
+
+torch.set_num_threads(1)  # tiny products gain nothing from more, and one thread always adds in the same order
 
 # Compiled loops are left out: numba reads their source itself.
 _CHECKED = [
