@@ -158,6 +158,8 @@ def _encode(sae: Sae, x: Float[Tensor, "n d_in"], valid: Tensor, lengths: Tensor
 
 def _reduce(reader: Reader, batch_size: int, *, everything: bool) -> int:
     """Hand waiting samples to the state, batch_size at a time; returns the size that memory allowed."""
+    if not reader.waiting:
+        return batch_size
     full = sum(map(len, reader.waiting)) >= batch_size or sum(len(b.value) for b in reader.waiting) >= MOST_WAITING
     if not everything and not full:
         return batch_size
