@@ -39,6 +39,7 @@ def _checked_batch(size: object) -> object:
 
 Name = Annotated[str, BeforeValidator(_checked_name)]
 Seed = Annotated[int, Field(ge=0, lt=2**53)]
+Positive = Annotated[int, Field(gt=0, lt=2**31)]
 BatchSize = Annotated[Literal["auto"] | int, BeforeValidator(_checked_batch)]
 
 
@@ -60,6 +61,7 @@ _VERBS = {
     "AddSae": "saescope sae add",
     "TrainSae": "saescope train",
     "ExtractFeatures": "saescope extract",
+    "BenchExtract": "saescope bench extract",
     "LabelFeatures": "saescope label",
     "FireText": "saescope features fire",
     "SteerText": "saescope steer",
@@ -191,6 +193,31 @@ class ExtractFeatures(Spec):
     """What to call the extraction; made from the SAE and the dataset when it is not given."""
     force: bool = False
     """Go on even if the SAE explains less than nothing at its hookpoint."""
+
+
+class BenchExtract(Spec):
+    """Time an extraction against its floor on this machine."""
+
+    d_sae: tuple[Positive, ...] = (4096, 16_384, 65_536, 131_072)
+    """Numbers of features."""
+    samples: tuple[Positive, ...] = (32, 128, 512)
+    """Numbers of samples."""
+    kinds: tuple[Kind, ...] = ("topk",)
+    """Kinds of SAE: topk, batchtopk, jumprelu or relu."""
+    saes: int = Field(default=1, gt=0)
+    """SAEs in one pass."""
+    model: str | None = None
+    """The language model of the home to read; the demo's when it is not given."""
+    dataset: str | None = None
+    """The dataset of the home to read; the demo's held-back text when it is not given."""
+    hookpoint: str = "layers.12.resid_post"
+    """Where the SAEs read."""
+    context: int = Field(default=128, gt=1)
+    """Tokens per row."""
+    top_k: int = Field(default=100, gt=0, lt=2**31)
+    """Strongest examples to keep for each feature."""
+    loops: bool = True
+    """Time the sequential loop and its first vectorization too, on a few samples."""
 
 
 class LabelFeatures(Spec):

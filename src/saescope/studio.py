@@ -113,6 +113,13 @@ class Studio:
         with self.context.reporting(progress, notify):
             return _job("demo").run(self)
 
+    def bench_extract(
+        self, spec: specs.BenchExtract, progress: Tell | None = None, notify: Notify | None = None
+    ) -> dict[str, Any]:
+        """Time an extraction against its floor; nothing is kept but the demo's model and text where they are used."""
+        with self.context.reporting(progress, notify):
+            return _job("bench_extract").run(spec, self, self.context)
+
     def remove(self, kind: Kind, name: str) -> dict[str, Any]:
         """Take something out of the home; refused while something else is made from it."""
         if kind == "dataset":

@@ -1,9 +1,10 @@
-"""The compiled top-k against the tensor one: values, indices, order, ties."""
+"""The compiled searches against the tensor ones: values, indices, order, ties."""
 
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from saescope.sae.base import above, above_in_tensors
 from saescope.sae.topk import _compiled, _tensors
 
 
@@ -41,3 +42,29 @@ def test_numbers_that_compare_with_nothing_do_not_hang_the_loop():
     values, indices = _compiled(pre, 4)
     assert not bool((values > 0).any())
     assert bool((indices < 50).all())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    rows=st.integers(0, 9),
+    width=st.integers(1, 300),
+    levels=st.sampled_from([1, 2, 7, 10**6]),
+    share=st.sampled_from([0.0, 0.02, 0.5, 1.0]),
+)
+def test_compiled_threshold_search_equals_the_tensor_one(seed, rows, width, levels, share):
+    generator = torch.Generator().manual_seed(seed)
+    pre = torch.randint(-levels, levels + 1, (rows, width), generator=generator) / levels
+    limit = torch.randint(0, levels + 1, (width,), generator=generator) / levels
+    limit = torch.where(torch.rand(width, generator=generator) < share, limit, 2.0)
+    for got, expected in zip(above(pre, limit), above_in_tensors(pre, limit), strict=True):
+        assert torch.equal(got, expected)
+
+
+def test_a_row_where_nearly_everything_exceeds_its_limit():
+    pre = torch.randn(3, 16_384, generator=torch.Generator().manual_seed(0))
+    pre[1] += 5
+    pre[2, 7] = float("nan")
+    limit = torch.full((16_384,), 2.5)
+    for got, expected in zip(above(pre, limit), above_in_tensors(pre, limit), strict=True):
+        assert torch.equal(got, expected)

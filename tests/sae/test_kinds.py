@@ -56,8 +56,20 @@ def test_columns_and_dense_features_are_the_same(kind: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_row_does_not_depend_on_the_rows_beside_it(kind: str) -> None:
+def test_a_packed_encoder_answers_alike_and_is_no_part_of_the_weights(kind: str) -> None:
+    plain, packed, x = make_sae(kind), make_sae(kind).pack(), rows(TILE_ROWS + 3)
+    assert packed._packed is not None
+    assert packed.state_dict().keys() == plain.state_dict().keys()
+    for got, expected in zip(packed.active(x), plain.active(x), strict=True):
+        torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_does_not_depend_on_the_rows_beside_it(kind: str, pack: bool) -> None:
     sae, x = make_sae(kind), rows(300)
+    if pack:
+        sae.pack()
     together = sae.active(x)
     for row in (0, 1, 130, 299):
         alone = sae.active(x[row : row + 1])

@@ -84,7 +84,7 @@ class Context:
             folder = self.home.artifact("saes", record.id)
             if not folder.is_dir():
                 raise BrokenHome(f"the files of SAE {name!r} are gone from the home", f"remove and add {name!r} again")
-            self._saes[record.id] = load_sae(folder, device=str(self.device)).eval()
+            self._saes[record.id] = load_sae(folder, device=str(self.device)).eval().pack()
         return record, self._saes[record.id]
 
     def keep_model(self, record: records.Model, model: LanguageModel) -> None:
@@ -93,7 +93,7 @@ class Context:
 
     def keep_sae(self, record: records.SaeInfo, sae: Sae) -> None:
         """Remember a freshly trained SAE."""
-        self._saes[record.id] = sae.to(self.device).eval()
+        self._saes[record.id] = sae.to(self.device).eval().pack()
 
     def extraction(self, name: str) -> tuple[records.Extraction, FeatureStore]:
         """A finished extraction and its tables."""

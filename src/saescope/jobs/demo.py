@@ -93,6 +93,13 @@ def run(studio: Studio) -> dict[str, Any]:
     }
 
 
+def bring(studio: Studio) -> None:
+    """Have the demo's model and texts in the home."""
+    _check_installed()
+    _data(studio)
+    _model(studio)
+
+
 def _stage(stages: list[dict[str, Any]], name: str, work: Any) -> dict[str, Any]:
     """Do one stage and note how long it took, and how many tokens a second passed through it."""
     began = time.perf_counter()

@@ -17,6 +17,7 @@ from ..fingerprint import content_hash, file_hash, tokenizer_fingerprint
 from ..records import Progress
 from .allocator import give_back_memory, keep_freed_memory
 from .checkpoint import Checkpoint
+from .faster import make_faster
 from .gguf_file import check_gguf, convert_gguf, is_gguf
 from .hookpoints import find_structure
 from .language_model import LanguageModel
@@ -36,11 +37,13 @@ def load_model(
     dtype: str = "auto",
     quantize: str = "none",
     device: str | torch.device | None = None,
+    faster: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> LanguageModel:
     """Load a language model for reading and editing, with its tokenizer.
 
     `dtype` auto is float32 on a CPU, the checkpoint's own on CUDA; `device` None is CUDA where there is one.
+    `faster` puts quicker stand-ins in its layers (see `faster.py`); without, every module is transformers' own.
     BadSource, NotFound or Unreachable where the source cannot be read, BadValue where it cannot be quantized.
     """
     place = _device(device)
@@ -53,9 +56,9 @@ def load_model(
         check_gguf(path)
         with tempfile.TemporaryDirectory() as draft:
             convert_gguf(path, Path(draft), progress)
-            return _load(Checkpoint.open(Path(draft)), file_hash(path), dtype, quantize, place, progress)
+            return _load(Checkpoint.open(Path(draft)), file_hash(path), dtype, quantize, place, faster, progress)
     checkpoint = Checkpoint.open(find_folder(source, progress))
-    return _load(checkpoint, checkpoint.fingerprint(), dtype, quantize, place, progress)
+    return _load(checkpoint, checkpoint.fingerprint(), dtype, quantize, place, faster, progress)
 
 
 def find_folder(source: str | Path, progress: Callable[[Progress], None] | None = None) -> Path:
@@ -88,6 +91,7 @@ def _load(
     dtype: str,
     quantize: str,
     device: torch.device,
+    faster: bool,
     progress: Callable[[Progress], None] | None,
 ) -> LanguageModel:
     if progress:
@@ -98,8 +102,10 @@ def _load(
     try:
         model = _model(checkpoint.folder, config, kind)
         structure = find_structure(model)
-        if quantize != "none":
-            quantize_layers(structure.layers, quantize)
+        replaced = quantize_layers(structure.layers, quantize) if quantize != "none" else 0
+        if faster and device.type == "cpu":
+            replaced += make_faster(structure.layers)
+        if replaced:
             for parameter in model.parameters():  # one tensor left on the mapped file would keep all of it
                 parameter.data = parameter.data.clone()
             give_back_memory()

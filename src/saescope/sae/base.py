@@ -23,6 +23,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ..packed import PackedLinear, can_pack
+
 Normalisation = Literal["none", "layer_norm", "constant_norm_rescale"]
 
 TILE_ROWS = 512
@@ -32,6 +34,8 @@ Of 128, 256, 512 and 1,024 rows the matrix product is within 3 % of its best fro
 half more on some machines.
 """
 _TILE_CELLS = 1 << 26
+_PACKED_CELLS = 1 << 28
+"""Encoder weights are packed up to this number of cells (1 GiB): packing keeps a second copy."""
 
 
 class Active(NamedTuple):
@@ -100,6 +104,7 @@ class Sae(nn.Module):
         self.cfg = cfg
         for name in self.tensors:
             self.register_parameter(name, nn.Parameter(weights[name], requires_grad=False))
+        self._packed: PackedLinear | None = None
 
     @property
     def d_in(self) -> int:
@@ -117,6 +122,13 @@ class Sae(nn.Module):
     def tile_rows(self) -> int:
         """Rows encoded at once by `active`."""
         return min(TILE_ROWS, max(64, _TILE_CELLS // self.d_sae))
+
+    def pack(self) -> "Sae":
+        """Lay out the encoder for `active`, as a second copy, where that is quicker; the weights must not change."""
+        if can_pack(self.W_enc) and self.W_enc.numel() <= _PACKED_CELLS:
+            # beside the module's own parameters: it is none of them, and no file should hold it
+            object.__setattr__(self, "_packed", PackedLinear(self.W_enc.T, self.b_enc, self.tile_rows))
+        return self
 
     def encode(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_sae"]:
         """Every feature's activation, dense."""
@@ -197,20 +209,22 @@ class Sae(nn.Module):
         return z @ self.W_enc + self.b_enc
 
     def _tiles(self, x: Float[Tensor, "batch d_in"]) -> Iterator[Float[Tensor, "rows d_sae"]]:
-        """Pre-activations of `tile_rows` rows at a time, in one buffer that is used again.
+        """Pre-activations of `tile_rows` rows at a time; the next one may take the place of the last.
 
         The last tile is filled up with zero rows: a matrix product of another shape may round differently.
         """
         z, _ = self._inputs(x)
         size = self.tile_rows
-        buffer = z.new_empty(size, self.d_sae)
+        buffer = z.new_empty(0 if self._packed else size, self.d_sae)
         for start in range(0, len(z), size):
             tile = z[start : start + size]
             rows = len(tile)
             if rows < size:
                 tile = torch.cat([tile, tile.new_zeros(size - rows, self.d_in)])
-            torch.addmm(self.b_enc, tile, self.W_enc, out=buffer)
-            yield buffer[:rows]
+            if self._packed:
+                yield self._packed(tile)[:rows]
+            else:
+                yield torch.addmm(self.b_enc, tile, self.W_enc, out=buffer)[:rows]
 
     def _sum_rows(
         self, values: Float[Tensor, "*batch k"], indices: Int[Tensor, "*batch k"]
@@ -256,8 +270,23 @@ class ThresholdSae(Sae):
         return self.threshold.clamp(min=0)
 
 
-def above(pre: Float[Tensor, "rows d_sae"], limit: Tensor) -> Active:
-    """The entries of `pre` that exceed `limit`, as columns.
+def above(pre: Float[Tensor, "rows d_sae"], limit: Float[Tensor, "#d_sae"]) -> Active:
+    """The entries of `pre` that exceed their feature's limit, or one limit for all, as columns.
+
+    A compiled loop on the CPU, tensors elsewhere: the same answer.
+    """
+    if pre.device.type == "cpu" and pre.dtype == torch.float32 and not pre.requires_grad:
+        from . import kernels
+
+        threads = torch.get_num_threads()
+        limits = limit.detach().to(pre.dtype).expand(pre.shape[1]).contiguous()
+        columns = kernels.above(pre.contiguous().numpy(), limits.numpy(), threads)
+        return Active(*map(torch.from_numpy, columns))
+    return above_in_tensors(pre, limit)
+
+
+def above_in_tensors(pre: Float[Tensor, "rows d_sae"], limit: Float[Tensor, "#d_sae"]) -> Active:
+    """`above`, the reference and the way of a GPU.
 
     Eight yes/no bytes are looked at as one word, which makes torch's slow search for non-zeros eight times
     shorter.

@@ -20,4 +20,4 @@ class ReLU(Sae):
         return torch.relu(pre)
 
     def _sparse(self, pre: Float[Tensor, "rows d_sae"]) -> Active:
-        return above(pre, pre.new_zeros(()))
+        return above(pre, pre.new_zeros(1))

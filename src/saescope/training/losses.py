@@ -101,7 +101,7 @@ def relu(weights: Weights, z: Float[Tensor, "batch d_in"], terms: Terms) -> Outc
     warm-up.
     """
     pre = _pre(weights, z)
-    entries = above(pre, pre.new_zeros(()))
+    entries = above(pre, pre.new_zeros(1))
     chosen = Chosen(entries.rows, entries.features, *pre.shape)
     values = _encode(weights, z, pre, chosen)
     z_hat = decode_at(values, weights.decoder, chosen) + weights.b_dec
@@ -124,9 +124,9 @@ def strongest(pre: Float[Tensor, "batch d_sae"], count: int, guess: float = 0.0)
 
     Only entries above `guess` are looked at, unless they turn out too few.
     """
-    entries = above(pre, pre.new_tensor(max(guess, 0.0)))
+    entries = above(pre, pre.new_tensor([max(guess, 0.0)]))
     if len(entries.values) < count and guess > 0:
-        entries = above(pre, pre.new_zeros(()))
+        entries = above(pre, pre.new_zeros(1))
     rows, features, values = entries
     if len(values) <= count:
         return rows, features
