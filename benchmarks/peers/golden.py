@@ -38,12 +38,12 @@ def main() -> None:
 def write_tiny_work(work: Path) -> None:
     """A llama of three layers, an SAE of 128 features, 32 samples of 64 tokens."""
     sys.path.insert(0, str(HERE.parents[1] / "tests"))
-    from support.tiny import _LINES, save_tiny_model
+    from support.tiny import LINES, save_tiny_model
 
     save_tiny_model(work / "original", "llama")
     path = work / "original" / "model.safetensors"
     save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path, {"format": "pt"})
-    words = np.array(" ".join(_LINES).split())
+    words = np.array(" ".join(LINES).split())
     random = np.random.default_rng(0)
     (work / "text.txt").write_text(" ".join(random.choice(words, 4000)))
     with saescope.open(work / "home") as studio:

@@ -116,3 +116,21 @@ def test_another_density_does_not_pass(ours: Ours) -> None:
     found = found_by("saedashboard")
     other = replace(found, density=found.density + 0.06)
     assert len(compare(ours, other).problems) == len(ours.setting.features)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_missing_activation_passes_only_on_an_edge(tool: str, ours: Ours) -> None:
+    found = found_by(tool)
+    feature = np.searchsorted(ours.setting.features, found.row_feature[found.value_row])
+    sample = found.row_sample[found.value_row]
+    at = (feature, sample, found.value_position)
+    weakest = int(np.where(ours.valid[at[1:]], found.value, np.inf).argmin())
+    kept = np.arange(len(found.value)) != weakest
+    names = ("value_row", "value_position", "value")
+    fewer = replace(found, **{name: getattr(found, name)[kept] for name in names})
+    assert compare(ours, fewer).problems
+    margins = ours.margins.copy()
+    margins[tuple(axis[weakest] for axis in at)] = 0
+    agreement = compare(replace(ours, margins=margins), fewer)
+    assert agreement.counts["edge"] == 1
+    assert agreement.problems == []

@@ -3,7 +3,7 @@
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-_LINES = [
+LINES = [
     "The quick brown fox jumps over the lazy dog.",
     "Fellow citizens of the Senate and of the House of Representatives:",
     "The state of the union is strong, and the people of the United States know it.",
@@ -27,7 +27,7 @@ def tiny_tokenizer(
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_LINES, trainer)
+    tokenizer.train_from_iterator(LINES, trainer)
     named = {"bos_token": "<bos>" if bos else None, "eos_token": "<eos>" if eos else None}
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
