@@ -66,9 +66,8 @@ def compare(ours: Ours, found: Found) -> Agreement:
     place = {feature: number for number, feature in enumerate(ours.setting.features)}
     _compare_activations(ours, found, theirs, place, agreement)
     _compare_densities(ours, found, agreement)
-    for feature in np.unique(found.example_feature).tolist():
-        if feature in place:
-            _compare_examples(ours, found, theirs, feature, place[feature], agreement)
+    for feature in np.unique(found.row_feature).tolist():
+        _compare_examples(ours, found, theirs, feature, place[feature], agreement)
     return agreement
 
 
@@ -145,8 +144,8 @@ def _compare_examples(
     listed = _as_samples(ours, found, theirs, feature, agreement)
     mine = {sample: (peak, value) for sample, peak, value in ours.strongest.get(feature, [])}
     our_reach = min(value for _, value in mine.values()) if len(mine) == ours.top_k else 0.0
-    told = int((found.example_feature == feature).sum())
-    their_reach = min((each.value for each in listed), default=np.inf) if told == found.most_examples else 0.0
+    cut = 0 < found.most_examples == int((found.example_feature == feature).sum())
+    their_reach = min((each.value for each in listed), default=np.inf) if cut else 0.0
     both = [each for each in listed if each.sample in mine]
     agreement.counts["examples compared"] += len(both)
     for each in both:

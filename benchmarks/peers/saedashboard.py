@@ -142,7 +142,7 @@ def read_results(results: list[SaeVisData], setting: Setting) -> Found:
             if sequence.feat_acts[at - 1] > 0:
                 examples.append((feature, sequence.original_index, at, at + 1))
         title = told[feature].acts_histogram_data.title
-        density[number] = float(re.search(r"DENSITY = ([\d.]+)%", title)[1])
+        density[number] = float(re.search(r"DENSITY = ([\d.]+)%", title)[1]) if title else 0.0  # a dead one has none
     dense = np.stack(list(rows.values()))
     row, position = np.nonzero(dense)
     shown = np.array(list(rows), dtype=np.int32)

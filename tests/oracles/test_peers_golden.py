@@ -104,6 +104,16 @@ def test_an_example_that_is_missing_does_not_pass(tool: str, ours: Ours) -> None
 
 
 @pytest.mark.parametrize("tool", TOOLS)
+def test_a_feature_without_any_example_does_not_pass(tool: str, ours: Ours) -> None:
+    found = found_by(tool)
+    feature = found.example_feature[0]
+    kept = found.example_feature != feature
+    names = ("example_feature", "example_sample", "example_start", "example_stop")
+    fewer = replace(found, **{name: getattr(found, name)[kept] for name in names})
+    assert len(compare(ours, fewer).problems) == len(ours.strongest[feature])
+
+
+@pytest.mark.parametrize("tool", TOOLS)
 def test_an_example_of_ours_that_is_missing_does_not_pass(tool: str, ours: Ours) -> None:
     found = found_by(tool)
     feature = int(found.example_feature[0])
