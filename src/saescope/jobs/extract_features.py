@@ -208,7 +208,7 @@ def _sweep(job: _Pass, batch_size: int) -> tuple[list[ExtractionState], dict[str
     states = checkpoint.load_states(work, settings, str(context.device))
     if states and states[0].samples:
         context.notify(f"going on from sample {states[0].samples:,} of {stop:,}")
-    states = states or [ExtractionState(setting, context.device) for setting in settings]
+    states = states or checkpoint.new_states(work.parent, settings, str(context.device))
     readers = [Reader(part.sae, part.hookpoint, state) for part, state in zip(job.parts, states, strict=True)]
     start, tokens_before = states[0].samples, states[0].tokens
     saved, save_cost, seconds = time.perf_counter(), 0.0, {}
