@@ -1,5 +1,6 @@
 """Facts that depend on weights alone are worked out once for an SAE and kept beside it."""
 
+import numpy as np
 import safetensors.numpy
 import torch
 from torch import Tensor, nn
@@ -10,10 +11,14 @@ from ..models.language_model import LanguageModel
 from ..records import Progress, SaeInfo
 from ..sae.base import Sae
 from .context import Context
+from .neighbors import NORMS
 
 
 def facts_of(record: SaeInfo, sae: Sae, model: LanguageModel, context: Context) -> WeightFacts:
-    """The tokens each feature writes and its nearest features, from the home or worked out now."""
+    """The tokens each feature writes and its nearest features, from the home or worked out now.
+
+    Of an SAE too large for that the nearest features are left out: `neighbors_of` finds them for the one looked at.
+    """
     folder = context.home.artifact("facts", record.id)
     if folder.is_dir():
         return WeightFacts(**safetensors.numpy.load_file(folder / "facts.safetensors"))
@@ -27,6 +32,8 @@ def facts_of(record: SaeInfo, sae: Sae, model: LanguageModel, context: Context) 
     assert facts is not None
     with context.home.making("facts", record.id) as draft:
         safetensors.numpy.save_file(facts.arrays(), draft / "facts.safetensors")
+        if sae.d_sae > 1 and not facts.neighbor_ids.shape[1]:
+            np.save(draft / NORMS, sae.W_dec.detach().float().norm(dim=1).cpu().numpy())
     return facts
 
 
