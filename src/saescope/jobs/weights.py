@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..data.vocabulary import vocabulary
 from ..extraction.weights import WeightFacts, weight_facts
+from ..home import Home
 from ..models.language_model import LanguageModel
 from ..records import Progress, SaeInfo
 from ..sae.base import Sae
@@ -30,11 +31,16 @@ def facts_of(record: SaeInfo, sae: Sae, model: LanguageModel, context: Context) 
         context.tell(Progress("reading weights", done, sae.d_sae, "features"))
         facts = result
     assert facts is not None
-    with context.home.making("facts", record.id) as draft:
+    keep_facts(facts, record, sae, context.home)
+    return facts
+
+
+def keep_facts(facts: WeightFacts, record: SaeInfo, sae: Sae, home: Home) -> None:
+    """Put them into the home, with what the neighbours that were left out need to be found later."""
+    with home.making("facts", record.id) as draft:
         safetensors.numpy.save_file(facts.arrays(), draft / "facts.safetensors")
         if sae.d_sae > 1 and not facts.neighbor_ids.shape[1]:
             np.save(draft / NORMS, sae.W_dec.detach().float().norm(dim=1).cpu().numpy())
-    return facts
 
 
 @torch.inference_mode()
