@@ -26,9 +26,9 @@ _SHARE = 0.5
 """Part of the free memory that the rows of states may take; what is beyond lies on the disk."""
 
 
-def new_states(home_work: Path, settings: list[Settings], device: str) -> list[ExtractionState]:
-    """Empty states, which spill into the home's work folder what does not fit into memory."""
-    spill = Spill(int(psutil.virtual_memory().available * _SHARE), home_work)
+def new_states(work: Path, settings: list[Settings], device: str) -> list[ExtractionState]:
+    """Empty states, which spill into a folder (the home's `work`) what does not fit into memory."""
+    spill = Spill(int(psutil.virtual_memory().available * _SHARE), work)
     return [ExtractionState(setting, device, spill=spill) for setting in settings]
 
 
@@ -57,15 +57,21 @@ def load_states(work: Path, settings: list[Settings], device: str) -> list[Extra
     """The last whole states, or none: those of another setting, or damaged ones, are passed over."""
     for folder in (work / _NAME, work / f"{_NAME}.old"):
         try:
-            if any(_settings(_file(folder, i, 0)) != repr(asdict(setting)) for i, setting in enumerate(settings)):
-                continue
-            states = new_states(work.parent, settings, device)
-            for index, state in enumerate(states):
-                state.restore(_pieces(folder, index, state.settings, device))
+            states = _load(folder, settings, device)
         except (SafetensorError, OSError, KeyError):
             continue
-        return states
+        if states:
+            return states
     return []
+
+
+def _load(folder: Path, settings: list[Settings], device: str) -> list[ExtractionState]:
+    if any(_settings(_file(folder, i, 0)) != repr(asdict(setting)) for i, setting in enumerate(settings)):
+        return []
+    states = new_states(folder.parent.parent, settings, device)
+    for index, state in enumerate(states):
+        state.restore(_pieces(folder, index, state.settings, device))
+    return states
 
 
 def _file(folder: Path, state: int, piece: int) -> Path:
