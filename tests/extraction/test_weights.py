@@ -6,7 +6,7 @@ import torch
 
 from saescope.extraction import weights as module
 from saescope.extraction.neighbors import margin, nearest
-from saescope.extraction.weights import WeightFacts, weight_facts
+from saescope.extraction.weights import WeightFacts, neighbor_operations, weight_facts
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def test_the_margin_is_larger_than_what_rounding_does() -> None:
 
 
 def test_neighbors_beyond_the_budget_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "NEIGHBOR_OPERATIONS", 100**2 * 24 - 1)
+    monkeypatch.setattr(module, "NEIGHBOR_OPERATIONS", neighbor_operations(100, 24) - 1)
     unembedding = torch.randn(50, 24, generator=torch.Generator().manual_seed(1))
     facts = facts_of(a_decoder(100), unembedding)
     assert facts.neighbor_ids.shape == facts.neighbor_cosines.shape == (100, 0)

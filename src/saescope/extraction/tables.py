@@ -156,55 +156,67 @@ def _rank_within(group: np.ndarray) -> np.ndarray:
     return (np.arange(n) - np.repeat(starts, np.diff(np.r_[starts, n]))).astype(np.int32)
 
 
-def _examples(parts: list[Columns], low: int, high: int, rows: TokenRows, window: int) -> pa.Table:
-    """The rows of some parts, each ordered by feature and then in the order wanted, as one table."""
-    counts = [np.bincount(part["feature"] - low, minlength=high - low) for part in parts]
-    first = np.cumsum(sum(counts)) - sum(counts)  # of each feature's rows, then of its rows of each part
-    places = []
-    for part, count in zip(parts, counts, strict=True):
-        places.append(first[part["feature"] - low] + _rank_within(part["feature"]))
-        first = first + count
-    n = sum(map(len, places))
+class _Interleaved:
+    """The rows of several parts, each ordered by feature, as they follow each other in one table: feature by feature,
+    and of each feature part by part.
+    """
 
-    def joined(name: str, dtype: type) -> np.ndarray:
-        column = np.empty(n, dtype=dtype)
-        for part, place in zip(parts, places, strict=True):
-            column[place] = part[name]
-        return column
+    def __init__(self, parts: list[Columns], low: int, high: int) -> None:
+        counts = [np.bincount(part["feature"] - low, minlength=high - low) for part in parts]
+        total = np.sum(counts, axis=0)
+        first = total.cumsum() - total
+        self._parts: list[tuple[Columns, np.ndarray]] = []
+        for part, count in zip(parts, counts, strict=True):
+            self._parts.append((part, first[part["feature"] - low] + _rank_within(part["feature"])))
+            first = first + count
+        self._n = int(total.sum())
 
-    def lists(name: str, lengths: np.ndarray, dtype: type) -> pa.ListArray:
-        offsets = np.r_[0, lengths.cumsum(dtype=np.int64)]
-        column = np.zeros(offsets[-1], dtype=dtype)
-        for part, place in zip(parts, places, strict=True):
+    def column(self, name: str, dtype: type) -> np.ndarray:
+        """A column that every part has."""
+        joined = np.empty(self._n, dtype=dtype)
+        for part, place in self._parts:
+            joined[place] = part[name]
+        return joined
+
+    def lists(self, name: str, offsets: np.ndarray, dtype: type) -> pa.ListArray:
+        """The beginning of each row of a column [rows, width], zeros where a part has none; offsets say how much."""
+        joined = np.zeros(offsets[-1], dtype=dtype)
+        for part, place in self._parts:
             if name in part:
-                ragged.lay_out(part[name], place, offsets, column)
-        return _list_array(offsets, column)
+                ragged.lay_out(part[name], place, offsets, joined)
+        return _list_array(offsets, joined)
 
-    sample, start = joined("sample", np.int64), joined("start", np.int32)
-    length = np.minimum(np.asarray(rows.lengths)[sample] - start, window)
-    offsets = np.r_[0, length.cumsum(dtype=np.int64)]
+
+def _examples(parts: list[Columns], low: int, high: int, rows: TokenRows, window: int) -> pa.Table:
+    """The examples of features low to high, with their tokens."""
+    for part in parts:
+        part["positions"] = (part["top_positions"] >= 0).sum(1) if "top_positions" in part else part["rank"] * 0
+    joined = _Interleaved(parts, low, high)
+    sample, start = joined.column("sample", np.int64), joined.column("start", np.int32)
+    offsets = _offsets(np.minimum(np.asarray(rows.lengths)[sample] - start, window))
     tokens = np.empty(offsets[-1], dtype=np.int32)
     ragged.cut_out(np.asarray(rows.tokens), sample, start, offsets, tokens)
-    positions = np.zeros(n, dtype=np.int64)
-    for part, place in zip(parts, places, strict=True):
-        if "top_positions" in part:
-            positions[place] = (part["top_positions"] >= 0).sum(1)
-    names = pa.DictionaryArray.from_arrays(pa.array(joined("stratum", np.int8)), pa.array(STRATA))
+    names = pa.DictionaryArray.from_arrays(pa.array(joined.column("stratum", np.int8)), pa.array(STRATA))
     return pa.Table.from_arrays(
         [
-            pa.array(joined("feature", np.int32)),
+            pa.array(joined.column("feature", np.int32)),
             names.cast(pa.string()),
-            pa.array(joined("rank", np.int32)),
+            pa.array(joined.column("rank", np.int32)),
             pa.array(sample),
-            pa.array(joined("peak", np.int32)),
-            pa.array(joined("activation", np.float32)),
+            pa.array(joined.column("peak", np.int32)),
+            pa.array(joined.column("activation", np.float32)),
             pa.array(start),
             _list_array(offsets, tokens),
-            lists("window", length, np.float32),
-            lists("top_positions", positions, np.int32),
+            joined.lists("window", offsets, np.float32),
+            joined.lists("top_positions", _offsets(joined.column("positions", np.int64)), np.int32),
         ],
         schema=EXAMPLES,
     )
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    """Where lists of these lengths begin and end when they stand one behind the other."""
+    return np.r_[0, lengths.cumsum(dtype=np.int64)]
 
 
 def _list_array(offsets: np.ndarray, values: np.ndarray) -> pa.ListArray:

@@ -5,8 +5,9 @@ final norm's gain and the unembedding. These facts depend on no text, so they ar
 
 What they cost, in operations (a multiplication and an addition count as two): tokens 2 · d_sae · vocabulary · d_in,
 which is what encoding as many tokens costs as the vocabulary has, so they are always worked out; neighbours
-d_sae² · d_in, each pair of features being multiplied once, which at a million features is 0.6 PFLOP. Beyond
-NEIGHBOR_OPERATIONS the neighbours have no columns: `neighbors.nearest` finds those of the feature looked at.
+d_sae² · (d_in + 350), each pair of features being multiplied once and its cosine looked at from both sides, which at
+a million features of 576 numbers is 0.9 PFLOP. Beyond NEIGHBOR_OPERATIONS the neighbours have no columns:
+`neighbors.nearest` finds those of the feature looked at.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,9 @@ from .neighbors import NEIGHBORS, margin, nearest, strongest
 
 TOKENS = 10
 NEIGHBOR_OPERATIONS = 5e13
-"""Five minutes at 160 GFLOP/s; 290,000 features of 576 numbers, 110,000 of 4,096."""
+"""Five minutes at 160 GFLOP/s; 230,000 features of 576 numbers, 106,000 of 4,096."""
+_LOOKING = 350
+"""Operations that looking twice at one cosine takes the time of: a tile's `topk` both ways against its product."""
 _CANDIDATES = 16
 _TILE_CELLS = 1 << 25
 """Cells of one tile of features × vocabulary: 128 MiB."""
@@ -53,7 +56,7 @@ def token_operations(d_sae: int, d_in: int, vocabulary: int) -> float:
 
 def neighbor_operations(d_sae: int, d_in: int) -> float:
     """Operations that the neighbours of every feature cost; beyond NEIGHBOR_OPERATIONS they are left out."""
-    return float(d_sae) ** 2 * d_in
+    return float(d_sae) ** 2 * (d_in + _LOOKING)
 
 
 @torch.inference_mode()
