@@ -224,6 +224,8 @@ class Studio:
         record = catalogue.extraction(self.db, extraction)
         store = self.features(extraction)
         row = store.feature(index)
+        if not row["neighbor_ids"]:
+            row |= _job("neighbors").neighbors_of(self.home, catalogue.sae(self.db, record.sae), index)
         strings = self._strings(record)
         history = label_history(self.db, record.id, index)
         near = current_labels(self.db, record.id, row["neighbor_ids"])

@@ -1,5 +1,7 @@
 """The engine against the slow loop: any batches, any shards, any order, stopped and resumed; ties included."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,45 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.slow_loop import slow_loop
-from saescope.extraction.groups import ActiveBatch
-from saescope.extraction.state import ExtractionState, Settings
-
-
-def make(seed: int, samples: int, positions: int, d_sae: int, levels: int, density: float):
-    """Random activations with many ties (few levels), ragged lengths and invalid positions."""
-    rng = np.random.default_rng(seed)
-    activations = rng.integers(1, levels + 1, (samples, positions, d_sae)).astype(np.float32) / 4
-    activations *= rng.random((samples, positions, d_sae)) < density
-    lengths = rng.integers(2, positions + 1, samples)
-    valid = np.arange(positions) < lengths[:, None]
-    valid[:, 0] = False
-    valid &= rng.random((samples, positions)) > 0.05
-    return activations, valid, lengths
-
-
-def batch_of(activations, valid, lengths, rows) -> ActiveBatch:
-    dense = torch.from_numpy(np.where(valid[rows][..., None], activations[rows], 0))
-    sample, position, feature = dense.nonzero(as_tuple=True)
-    return ActiveBatch(
-        samples=torch.from_numpy(np.asarray(rows)),
-        lengths=torch.from_numpy(lengths[rows]),
-        valid_tokens=torch.from_numpy(valid[rows].sum(1)),
-        sample=sample,
-        position=position,
-        feature=feature,
-        value=dense[sample, position, feature],
-    )
-
-
-def run(data, rows, batch_size: int, setting: Settings, state=None, *, compiled: bool = True) -> ExtractionState:
-    state = state or ExtractionState(setting, compiled=compiled)
-    for at in range(0, len(rows), batch_size):
-        state.update(batch_of(*data, rows[at : at + batch_size]))
-    return state
+from saescope.extraction.heaps import Heaps
+from saescope.extraction.spill import Spill
+from saescope.extraction.state import ExtractionState, Settings, state_bytes
+from support.states import make, run, tensors
 
 
 def assert_same(a: ExtractionState, b: ExtractionState) -> None:
-    left, right = a.tensors(), b.tensors()
+    left, right = tensors(a), tensors(b)
     assert left.keys() == right.keys()
     for name, column in left.items():
         assert torch.equal(column, right[name]), name
@@ -137,9 +108,10 @@ def test_stopping_and_resuming_gives_the_same_state(case, stop, compiled):
     setting = Settings(case["d_sae"], top_k=3, window=5, sampled=4, silent=3)
     rows = np.arange(case["samples"])
     whole = run(data, rows, 7, setting)
-    saved = run(data, rows[:stop], 5, setting, compiled=compiled).tensors()
-    named = {name: column.clone() for name, column in saved.items()}
-    resumed = ExtractionState.from_tensors(setting, named, compiled=compiled)
+    stopped = run(data, rows[:stop], 5, setting, compiled=compiled)
+    saved = [{name: column.clone() for name, column in piece.items()} for piece in stopped.pieces()]
+    resumed = ExtractionState(setting, compiled=compiled)
+    resumed.restore(saved)
     assert_same(run(data, rows[stop:], 3, setting, resumed), whole)
 
 
@@ -165,8 +137,8 @@ def test_state_does_not_grow_with_the_number_of_samples():
     sizes = []
     for samples in (100, 400, 1600):
         data = make(0, samples, 12, 8, 1000, 0.4)
-        tensors = run(data, np.arange(samples), 50, setting).tensors()
-        sizes.append(sum(column.numel() * column.element_size() for column in tensors.values()))
+        held = tensors(run(data, np.arange(samples), 50, setting))
+        sizes.append(sum(column.numel() * column.element_size() for column in held.values()))
     assert sizes[0] == sizes[1] == sizes[2]
 
 
@@ -180,3 +152,47 @@ def test_compiled_loops_equal_tensors_on_real_sized_numbers():
     data = (data[0] * np.random.default_rng(0).lognormal(0, 3, 300).astype(np.float32), *data[1:])
     setting = Settings(300, top_k=10, window=8, sampled=6, silent=5)
     assert_same(run(data, np.arange(60), 16, setting), run(data, np.arange(60), 25, setting, compiled=False))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_state_in_many_pieces_is_the_state_in_one(monkeypatch, compiled):
+    data = make(6, 40, 12, 30, 1000, 0.3)
+    setting = Settings(30, top_k=5, window=6, sampled=4, silent=3)
+    state = run(data, np.arange(40), 8, setting, compiled=compiled)
+    whole = tensors(state)
+    monkeypatch.setattr(Settings, "ranges", lambda self: [(low, low + 3) for low in range(0, 30, 3)])
+    assert sum(1 for _ in state.pieces()) == 11
+    in_pieces = tensors(state)
+    assert all(torch.equal(in_pieces[name], whole[name]) for name in whole)
+    resumed = ExtractionState(setting, compiled=compiled)
+    resumed.restore(state.pieces())
+    assert_same(resumed, state)
+    merged = ExtractionState(setting, compiled=compiled)
+    merged.merge(state)
+    assert_same(merged, state)
+
+
+def test_a_state_on_the_disk_is_the_state_in_memory(tmp_path: Path):
+    data = make(7, 60, 20, 50, 10**6, 0.2)
+    setting = Settings(50, top_k=6, window=8, sampled=5, silent=4)
+    on_disk = ExtractionState(setting, spill=Spill(0, tmp_path))
+    assert isinstance(on_disk.top, Heaps)
+    assert on_disk.top._file is not None
+    assert list(tmp_path.iterdir()) == []  # the file has no name: nothing can be left behind
+    assert_same(run(data, np.arange(60), 16, setting, on_disk), run(data, np.arange(60), 16, setting))
+
+
+def test_the_arrays_of_a_state_take_the_bytes_that_were_foretold():
+    setting = Settings(70, top_k=9, window=5, sampled=4, silent=3)
+    state = ExtractionState(setting)
+    keepers = [keeper for keeper in (state.top, state.sampled, state.silent) if isinstance(keeper, Heaps)]
+    payload = sum(keeper.arrays[3].nbytes for keeper in keepers)
+    keys = sum(array.nbytes for keeper in keepers for array in keeper.arrays[:3])
+    counted = sum(column.nbytes for column in state.statistics.columns.values())
+    assert state_bytes(setting).payload == payload
+    assert state_bytes(setting).memory == keys + counted + state._feature_keys.nbytes + 24 * 70
+
+
+@pytest.mark.parametrize(("d_sae", "top_k", "window"), [(131_072, 100, 32), (16_384, 100, 64)])
+def test_a_state_keeps_its_bound(d_sae, top_k, window):
+    assert state_bytes(Settings(d_sae, top_k, window)).total <= d_sae * top_k * (4 * window + 32) + 2**30

@@ -1,12 +1,14 @@
 """What the pass keeps, where it goes on from, and what a failure leaves."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import saescope
-from saescope.errors import BadValue, NameTaken
+from saescope.errors import BadValue, BrokenHome, NameTaken
 from saescope.jobs import checkpoint, extract_features
 from saescope.records import Progress
 from saescope.store import catalogue
@@ -128,3 +130,30 @@ def test_one_document_to_a_row(studio: Studio) -> None:
     assert document["samples"] == len(sampled["samples"])
     assert document["tokens"] == sum(sum(row["valid"]) for row in sampled["samples"])
     assert studio.run(saescope.LabelFeatures(extraction="by-document"))["labelled"] > 0
+
+
+def test_neighbors_too_many_to_keep_are_found_for_the_feature_looked_at(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract(studio, name="kept")
+    add_sae(studio, "twin", write_sae(tmp_path / "twin", apply_b_dec_to_input=False))
+    monkeypatch.setattr("saescope.extraction.weights.NEIGHBOR_OPERATIONS", 0)
+    extract(studio, sae="twin", name="left-out")
+    assert studio.features("left-out").feature(3)["neighbor_ids"] == []
+    for index in range(D_SAE):
+        found = studio.show_feature("left-out", index)["neighbors"]
+        assert found == studio.show_feature("kept", index)["neighbors"]
+        assert len(found) == 10
+    assert studio.run(saescope.LabelFeatures(extraction="left-out"))["labelled"] > 0
+    for suffix in ("csv", "jsonl", "parquet"):
+        assert studio.export_features("left-out", tmp_path / f"out.{suffix}")["features"] == D_SAE
+    assert studio.list_features("left-out", search="people")["total"] == D_SAE
+    weights = studio.home.artifact("saes", catalogue.sae(studio.db, "twin").id) / "sae_weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(BrokenHome, match="the files of SAE 'twin' are damaged or gone"):
+        studio.show_feature("left-out", 0)
+
+
+def test_neighbors_are_found_without_torch() -> None:
+    program = "import sys, saescope.jobs.neighbors; sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -47,6 +47,15 @@ def test_one_feature_is_its_row(store: FeatureStore) -> None:
         assert store.feature(index) == rows[index]
 
 
+def test_very_many_features_stand_in_larger_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FEATURES_PER_FEATURE_GROUP", 16)
+    monkeypatch.setattr(module, "_FEATURE_GROUPS", 4)
+    store = a_store(tmp_path / "x")
+    assert pq.read_metadata(tmp_path / "x" / "features.parquet").num_row_groups == 4
+    rows = a_features_table(N).to_pylist()
+    assert [store.feature(index) for index in range(N)] == rows
+
+
 def test_examples_of_one_feature_are_its_own_strongest_stratum_first(store: FeatureStore) -> None:
     every = an_examples_table(np.flatnonzero(np.arange(N) % 7 != 6)).to_pylist()
     for index in (0, 63, 64, 65, 128, N - 1):

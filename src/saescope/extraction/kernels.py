@@ -13,7 +13,11 @@ _FRACTION = 2.0**32
 _MIX_1 = np.int64(-4658895280553007687)
 _MIX_2 = np.int64(-7723592293110705685)
 _TOP = 5
+HEAD = 1 + _TOP
+"""Numbers of a row before its window's activations: where the window starts, and the five strongest positions."""
 _STRIDE = 32
+BATCH_BYTES = 4 * 4 + 8
+"""Bytes for each feature that `reduce_batch` works with: stamp, head, best, touched and worst."""
 
 
 @njit(cache=True, inline="always")
@@ -76,29 +80,34 @@ def _worst(heap, f):
 
 
 @njit(cache=True)
-def _write(payload, f, own, entry, following, position, value, peak_value, peak, length, first, best):
-    """Fill a slot from a feature's chain of activations in one sample; `best` is room for five numbers."""
-    activations, peaks, starts, top_positions, windows = payload
-    window = windows.shape[2]
+def _offer(heap, f, key, entry, following, position, value, peak, length, first, best):
+    """Put a row into feature f's heap and, where it is kept, write down its window and strongest positions.
+
+    `entry` is the last of the feature's activations in one sample, `following` leads from each to the one before;
+    `best` is room for five numbers.
+    """
+    own = place(heap[0], heap[1], heap[2], f, key)
+    if own < 0:
+        return
+    places, activations = heap[3], heap[4]
+    window = places.shape[2] - HEAD
     start = min(peak, max(first, min(peak - window // 2, length - window)))
-    activations[f, own] = peak_value
-    peaks[f, own] = peak
-    starts[f, own] = start
-    windows[f, own, :] = 0.0
+    places[f, own, 0] = start
+    places[f, own, 1:HEAD] = -1
+    activations[f, own, HEAD:] = 0.0
     best[:] = -1.0
-    top_positions[f, own, :] = -1
     while entry >= 0:
         v, at = value[entry], position[entry]
         if start <= at < start + window:
-            windows[f, own, at - start] = v
+            activations[f, own, HEAD + at - start] = v
         if v >= best[_TOP - 1]:  # the chain runs backwards, so an equal one here stands earlier
             i = _TOP - 1
             while i > 0 and v >= best[i - 1]:
                 best[i] = best[i - 1]
-                top_positions[f, own, i] = top_positions[f, own, i - 1]
+                places[f, own, 1 + i] = places[f, own, i]
                 i -= 1
             best[i] = v
-            top_positions[f, own, i] = at
+            places[f, own, 1 + i] = at
         entry = following[entry]
 
 
@@ -107,13 +116,13 @@ def reduce_batch(
     samples, lengths, offsets, position, feature, value, bits,
     first, feature_keys, sample_keys,
     active_tokens, active_samples, maximum, histogram, whole, fraction, square, square_fraction,
-    top, top_payload, sampled, sampled_payload, silent,
+    top, sampled, silent,
     lowest_half_octave, bins, threads,
 ):  # fmt: skip
     """Take a batch of samples into statistics and heaps.
 
     samples, lengths, sample_keys [n]; offsets [n + 1] into position, feature, value, bits [activations], which are
-    ordered by sample, then position. Heaps are (count, keys, slots); payloads as in `_write`.
+    ordered by sample, then position. Heaps are `Heaps.arrays`.
     """
     d_sae = len(feature_keys)
     stamp = np.full(d_sae, -1, dtype=np.int32)
@@ -164,19 +173,11 @@ def reduce_batch(
                 active_samples[f] += 1
                 if v > maximum[f]:
                     maximum[f] = v
-                p = np.int64(_VALUE_BITS) - np.int64(bits[entry])
-                own = place(top[0], top[1], top[2], f, _key(p, s))
-                if own >= 0:
-                    _write(
-                        top_payload, f, own, head[f], following, position, value,
-                        v, position[entry], lengths[i], first, room,
-                    )  # fmt: skip
-                p = _pair_hash(feature_keys[f], sample_keys[i])
-                own = place(sampled[0], sampled[1], sampled[2], f, _key(p, s))
-                if own >= 0:
-                    _write(
-                        sampled_payload, f, own, head[f], following, position, value,
-                        v, position[entry], lengths[i], first, room,
+                chance = _pair_hash(feature_keys[f], sample_keys[i])
+                for heap, priority in ((top, _VALUE_BITS - np.int64(bits[entry])), (sampled, chance)):
+                    _offer(
+                        heap, f, _key(priority, s), head[f], following, position, value,
+                        position[entry], lengths[i], first, room,
                     )  # fmt: skip
             if silent[1].shape[1] == 0:
                 continue
@@ -206,3 +207,14 @@ def place_rows(count, keys, slots, features, priorities, samples):
     for row in range(len(features)):
         owns[row] = place(count, keys, slots, features[row], _key(priorities[row], samples[row]))
     return owns
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def in_order(keys, slots, low, starts, sorted_keys, sorted_slots):
+    """Copy each feature's keys and slots in order of key: those of feature low + i to starts[i] … starts[i + 1]."""
+    for i in prange(len(starts) - 1):
+        start, n = starts[i], starts[i + 1] - starts[i]
+        order = np.argsort(keys[low + i, :n])
+        for j in range(n):
+            sorted_keys[start + j] = keys[low + i, order[j]]
+            sorted_slots[start + j] = slots[low + i, order[j]]

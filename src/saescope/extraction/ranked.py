@@ -56,16 +56,19 @@ class Ranked:
                 del part[name]
         self._close()
 
-    def kept_rows(self) -> Rows:
-        """All rows kept so far, ordered by (feature, priority, sample)."""
+    def kept_rows(self, low: int = 0, high: int | None = None) -> Rows:
+        """The rows kept so far of features low to high, ordered by (feature, priority, sample)."""
         self.settle()
-        return self.kept
+        if not self.kept or (low == 0 and high is None):
+            return self.kept
+        ends = torch.tensor([low, self.d_sae if high is None else high], device=self.worst.device)
+        start, end = torch.searchsorted(self.kept["feature"], ends.int()).tolist()
+        return {name: column[start:end] for name, column in self.kept.items()} if end > start else {}
 
     def take(self, rows: Rows) -> None:
-        """Take in rows as `kept` gives them, in whatever number."""
+        """Take in rows as `kept_rows` gives them, in whatever number."""
         if rows:
-            self._waiting.append(dict(rows))
-        self.settle()
+            self.offer(dict(rows))
 
     def _close(self) -> None:
         """Note each full feature's worst kept priority."""

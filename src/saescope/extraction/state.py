@@ -5,9 +5,8 @@
 for any split of the samples: that one property gives batches, shards, resume and clusters the same answer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int
@@ -16,15 +15,16 @@ from torch import Tensor
 from .groups import ActiveBatch, Groups, descending, group, top_positions, window_starts, windows
 from .hashing import feature_keys, pair_hash, sample_keys
 from .ranked import Ranked, Rows
+from .spill import Spill
 from .statistics import BINS, LOWEST_HALF_OCTAVE, Statistics
-
-if TYPE_CHECKING:
-    pass
 
 _SILENT_CELLS = 1 << 21
 """Cells (features × samples) of the silent-example search worked on at once: 16 MiB a buffer."""
 _NEVER = 1 << 40
 """A priority that no row is let in with."""
+_PIECE = 1 << 28
+"""Bytes of a state that are copied at once, about: when it is saved, merged, or made into tables."""
+_PARTS = ("top", "sampled", "silent")
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,63 @@ class Settings:
     silent: int = 20
     """Non-active samples kept per feature by hash."""
 
+    @property
+    def heaps(self) -> tuple[tuple[int, int], ...]:
+        """(rows of each feature, window) of strongest, sampled and silent examples."""
+        return (self.top_k, self.window), (self.sampled, self.window), (self.silent, 0)
+
+    def ranges(self, size: int = _PIECE) -> list[tuple[int, int]]:
+        """The features cut into ranges (from, to) whose rows take about `size` bytes when all are there."""
+        each = sum(k * (16 + 4 * window) for k, window in self.heaps) + 1
+        step = max(1, size // each)
+        return [(low, min(low + step, self.d_sae)) for low in range(0, self.d_sae, step)]
+
 
 Apply = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class StateBytes:
+    """Bytes of a state by compiled loops, all rows being there; fewer are touched before."""
+
+    memory: int
+    """Statistics, keys, and numbers for each feature that a batch needs: always in memory."""
+    payload: int
+    """Windows and positions of the rows kept: in memory, or in a file where a `Spill` says so."""
+
+    @property
+    def total(self) -> int:
+        return self.memory + self.payload
+
+
+def state_bytes(settings: Settings) -> StateBytes:
+    """What a state takes, worked out without making one; whatever the number of samples.
+
+    At top_k 100 and window 32 that is 23.9 kB a feature: 16.4 kB strongest rows, 6.6 kB sampled ones.
+    """
+    from .heaps import Heaps
+    from .kernels import BATCH_BYTES
+
+    sizes = [Heaps.bytes(settings.d_sae, k, window) for k, window in settings.heaps]
+    numbers = settings.d_sae * (Statistics.BYTES + BATCH_BYTES + 8)  # 8: the hash's key
+    return StateBytes(numbers + sum(keys for keys, _ in sizes), sum(payload for _, payload in sizes))
 
 
 class ExtractionState:
     """Statistics, strongest examples, and a hash-chosen few of the active and non-active samples.
 
     `compiled` chooses between compiled loops (CPU only, the default there) and tensors; the answer is the same.
+    `spill` says where compiled loops put what memory has no room for.
     """
 
-    def __init__(self, settings: Settings, device: torch.device | str = "cpu", *, compiled: bool | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        device: torch.device | str = "cpu",
+        *,
+        compiled: bool | None = None,
+        spill: Spill | None = None,
+    ) -> None:
         self.settings = settings
         self.tokens = 0
         self.samples = 0
@@ -61,13 +107,10 @@ class ExtractionState:
         if self.compiled:
             from .heaps import Heaps
 
-            self.top: Ranked | Heaps = Heaps(settings.d_sae, settings.top_k, settings.window)
-            self.sampled: Ranked | Heaps = Heaps(settings.d_sae, settings.sampled, settings.window)
-            self.silent: Ranked | Heaps = Heaps(settings.d_sae, settings.silent, 0)
+            keepers = [Heaps(settings.d_sae, *shape, spill) for shape in settings.heaps]
         else:
-            self.top = Ranked(settings.d_sae, settings.top_k, device)
-            self.sampled = Ranked(settings.d_sae, settings.sampled, device)
-            self.silent = Ranked(settings.d_sae, settings.silent, device)
+            keepers = [Ranked(settings.d_sae, k, device) for k, _ in settings.heaps]
+        self.top, self.sampled, self.silent = keepers
         self._feature_keys = feature_keys(settings.seed, torch.arange(settings.d_sae, device=device))
 
     def update(self, batch: ActiveBatch) -> None:
@@ -111,7 +154,7 @@ class ExtractionState:
             sample_keys(batch.samples).numpy(),
             *(columns[name] for name in ("active_tokens", "active_samples", "max", "histogram")),
             *(columns[name] for name in ("sum", "sum_fraction", "square", "square_fraction")),
-            *(top.heap, top.payload, sampled.heap, sampled.payload, silent.heap),
+            *(top.arrays, sampled.arrays, silent.arrays),
             LOWEST_HALF_OCTAVE,
             BINS,
             torch.get_num_threads(),
@@ -187,34 +230,34 @@ class ExtractionState:
         self.tokens += other.tokens
         self.samples += other.samples
         self.statistics.merge(other.statistics)
-        self.top.take(other.top.kept_rows())
-        self.sampled.take(other.sampled.kept_rows())
-        self.silent.take(other.silent.kept_rows())
+        for low, high in self.settings.ranges():
+            for part in _PARTS:
+                getattr(self, part).take(getattr(other, part).kept_rows(low, high))
 
-    # ---- to and from a file of tensors, for stopping and going on ----
+    # ---- to and from files of tensors, for stopping and going on ----
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything as named tensors."""
-        named = {f"statistics.{name}": column for name, column in self.statistics.columns.items()}
-        for part in ("top", "sampled", "silent"):
-            named |= {f"{part}.{name}": column for name, column in getattr(self, part).kept_rows().items()}
-        named["counts"] = torch.tensor([self.tokens, self.samples])
-        return named
+    def pieces(self) -> Iterator[dict[str, Tensor]]:
+        """Everything as named tensors: what is counted, then the rows of one range of features after the other."""
+        counted = {f"statistics.{name}": column for name, column in self.statistics.columns.items()}
+        yield counted | {"counts": torch.tensor([self.tokens, self.samples])}
+        for low, high in self.settings.ranges():
+            yield {
+                f"{part}.{name}": column
+                for part in _PARTS
+                for name, column in getattr(self, part).kept_rows(low, high).items()
+            }
 
-    @classmethod
-    def from_tensors(
-        cls, settings: Settings, named: dict[str, Tensor], device: str = "cpu", *, compiled: bool | None = None
-    ) -> "ExtractionState":
-        """The state that `tensors` described."""
-        state = cls(settings, device, compiled=compiled)
-        state.tokens, state.samples = named["counts"].tolist()
-        parts: dict[str, Rows] = {"top": {}, "sampled": {}, "silent": {}}
-        for key, column in named.items():
-            part, _, name = key.partition(".")
-            if part == "statistics":
-                state.statistics.columns[name].copy_(column)
-            elif name:
-                parts[part][name] = column.to(device)
-        for part, rows in parts.items():
-            getattr(state, part).take(rows)
-        return state
+    def restore(self, pieces: Iterable[dict[str, Tensor]]) -> None:
+        """Become the state that `pieces` described; this one has taken in nothing yet."""
+        for piece in pieces:
+            parts: dict[str, Rows] = {part: {} for part in _PARTS}
+            for key, column in piece.items():
+                part, _, name = key.partition(".")
+                if part == "counts":
+                    self.tokens, self.samples = column.tolist()
+                elif part == "statistics":
+                    self.statistics.columns[name].copy_(column)
+                else:
+                    parts[part][name] = column.to(self.statistics.columns["max"].device)
+            for part, rows in parts.items():
+                getattr(self, part).take(rows)

@@ -38,6 +38,9 @@ Measured = list[tuple[str, Tensor, Tensor]]
 class Statistics:
     """Counts and sums of every feature, as tensors that add up."""
 
+    BYTES = 6 * 8 + 4 + 8 * BINS
+    """For each feature."""
+
     def __init__(self, d_sae: int, device: torch.device | str = "cpu") -> None:
         self.d_sae = d_sae
         self.columns = {

@@ -1,16 +1,35 @@
-"""The saved state of an extraction in the making: one folder, replaced whole."""
+"""The saved state of an extraction in the making: one folder, replaced whole.
+
+    state/
+      0-00000.safetensors     what the first state counted
+      0-00001.safetensors …   its rows, one range of features after the other; 1-… are the second state's
+
+A state is written and read piece by piece: no more than a piece is ever copied in memory.
+"""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from ..extraction.spill import Spill
 from ..extraction.state import ExtractionState, Settings
 from ..home import no_space, sync_tree
 
 _NAME = "state"
+_SHARE = 0.5
+"""Part of the free memory that the rows of states may take; what is beyond lies on the disk."""
+
+
+def new_states(work: Path, settings: list[Settings], device: str) -> list[ExtractionState]:
+    """Empty states, which spill into a folder (the home's `work`) what does not fit into memory."""
+    spill = Spill(int(psutil.virtual_memory().available * _SHARE), work)
+    return [ExtractionState(setting, device, spill=spill) for setting in settings]
 
 
 def save_states(work: Path, states: list[ExtractionState]) -> None:
@@ -20,8 +39,10 @@ def save_states(work: Path, states: list[ExtractionState]) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         for index, state in enumerate(states):
-            tensors = {name: tensor.contiguous() for name, tensor in state.tensors().items()}
-            save_file(tensors, draft / f"{index}.safetensors", metadata={"settings": repr(asdict(state.settings))})
+            about = {"settings": repr(asdict(state.settings))}
+            for number, piece in enumerate(state.pieces()):
+                tensors = {name: tensor.contiguous() for name, tensor in piece.items()}
+                save_file(tensors, _file(draft, index, number), metadata=about)
         sync_tree(draft)
         shutil.rmtree(old, ignore_errors=True)
         if (work / _NAME).exists():
@@ -35,20 +56,31 @@ def save_states(work: Path, states: list[ExtractionState]) -> None:
 def load_states(work: Path, settings: list[Settings], device: str) -> list[ExtractionState]:
     """The last whole states, or none: those of another setting, or damaged ones, are passed over."""
     for folder in (work / _NAME, work / f"{_NAME}.old"):
-        files = [folder / f"{index}.safetensors" for index in range(len(settings))]
-        if not all(file.exists() for file in files):
-            continue
         try:
-            if [_settings(file) for file in files] != [repr(asdict(setting)) for setting in settings]:
-                continue
-            named = [load_file(file, device=device) for file in files]
-            return [
-                ExtractionState.from_tensors(setting, tensors, device)
-                for setting, tensors in zip(settings, named, strict=True)
-            ]
+            states = _load(folder, settings, device)
         except (SafetensorError, OSError, KeyError):
             continue
+        if states:
+            return states
     return []
+
+
+def _load(folder: Path, settings: list[Settings], device: str) -> list[ExtractionState]:
+    if any(_settings(_file(folder, i, 0)) != repr(asdict(setting)) for i, setting in enumerate(settings)):
+        return []
+    states = new_states(folder.parent.parent, settings, device)
+    for index, state in enumerate(states):
+        state.restore(_pieces(folder, index, state.settings, device))
+    return states
+
+
+def _file(folder: Path, state: int, piece: int) -> Path:
+    return folder / f"{state}-{piece:05d}.safetensors"
+
+
+def _pieces(folder: Path, state: int, settings: Settings, device: str) -> Iterator[dict[str, Tensor]]:
+    for number in range(1 + len(settings.ranges())):
+        yield load_file(_file(folder, state, number), device=device)
 
 
 def _settings(file: Path) -> str | None:

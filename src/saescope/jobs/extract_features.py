@@ -14,7 +14,7 @@ from ..errors import Mismatch, NameTaken, WrongRequest
 from ..extraction.probe import probe
 from ..extraction.state import ExtractionState, Settings
 from ..extraction.sweep import Reader, block_samples, flush, sweep
-from ..extraction.tables import example_table, feature_table
+from ..extraction.tables import example_tables, feature_table
 from ..extraction.weights import WeightFacts
 from ..fingerprint import content_hash
 from ..home import new_id
@@ -208,7 +208,7 @@ def _sweep(job: _Pass, batch_size: int) -> tuple[list[ExtractionState], dict[str
     states = checkpoint.load_states(work, settings, str(context.device))
     if states and states[0].samples:
         context.notify(f"going on from sample {states[0].samples:,} of {stop:,}")
-    states = states or [ExtractionState(setting, context.device) for setting in settings]
+    states = states or checkpoint.new_states(work.parent, settings, str(context.device))
     readers = [Reader(part.sae, part.hookpoint, state) for part, state in zip(job.parts, states, strict=True)]
     start, tokens_before = states[0].samples, states[0].tokens
     saved, save_cost, seconds = time.perf_counter(), 0.0, {}
@@ -242,7 +242,7 @@ def _write(job: _Pass, part: _Part, state: ExtractionState, facts: WeightFacts) 
     id = new_id()
     try:
         with context.home.making("extractions", id) as folder:
-            examples = example_table(state, job.rows, spec.include_special)
+            examples = example_tables(state, job.rows, spec.include_special)
             write_extraction(folder, feature_table(state, facts), examples)
         record = Extraction(
             id=id,

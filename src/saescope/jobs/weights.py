@@ -1,19 +1,25 @@
 """Facts that depend on weights alone are worked out once for an SAE and kept beside it."""
 
+import numpy as np
 import safetensors.numpy
 import torch
 from torch import Tensor, nn
 
 from ..data.vocabulary import vocabulary
 from ..extraction.weights import WeightFacts, weight_facts
+from ..home import Home
 from ..models.language_model import LanguageModel
 from ..records import Progress, SaeInfo
 from ..sae.base import Sae
 from .context import Context
+from .neighbors import NORMS
 
 
 def facts_of(record: SaeInfo, sae: Sae, model: LanguageModel, context: Context) -> WeightFacts:
-    """The tokens each feature writes and its nearest features, from the home or worked out now."""
+    """The tokens each feature writes and its nearest features, from the home or worked out now.
+
+    Of an SAE too large for that the nearest features are left out: `neighbors_of` finds them for the one looked at.
+    """
     folder = context.home.artifact("facts", record.id)
     if folder.is_dir():
         return WeightFacts(**safetensors.numpy.load_file(folder / "facts.safetensors"))
@@ -25,9 +31,16 @@ def facts_of(record: SaeInfo, sae: Sae, model: LanguageModel, context: Context) 
         context.tell(Progress("reading weights", done, sae.d_sae, "features"))
         facts = result
     assert facts is not None
-    with context.home.making("facts", record.id) as draft:
-        safetensors.numpy.save_file(facts.arrays(), draft / "facts.safetensors")
+    keep_facts(facts, record, sae, context.home)
     return facts
+
+
+def keep_facts(facts: WeightFacts, record: SaeInfo, sae: Sae, home: Home) -> None:
+    """Put them into the home, with what the neighbours that were left out need to be found later."""
+    with home.making("facts", record.id) as draft:
+        safetensors.numpy.save_file(facts.arrays(), draft / "facts.safetensors")
+        if sae.d_sae > 1 and not facts.neighbor_ids.shape[1]:
+            np.save(draft / NORMS, sae.W_dec.detach().float().norm(dim=1).cpu().numpy())
 
 
 @torch.inference_mode()
