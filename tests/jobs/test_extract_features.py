@@ -24,13 +24,14 @@ def extract(studio: Studio, sae: str = "sae", **changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def killed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """An extraction with `sae` that stopped after a save."""
-    monkeypatch.setattr(extract_features, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("saescope.jobs.passes.SAVE_SECONDS", 0.0)
     monkeypatch.setattr("saescope.extraction.sweep.BLOCK_TOKENS", 16)
     save = checkpoint.save_states
 
-    def then_die(*given: Any) -> None:
-        save(*given)
-        raise KeyboardInterrupt
+    def then_die(work: Path, *given: Any) -> None:
+        save(work, *given)
+        if work.is_relative_to(studio.home.root):  # the one that was only tried goes elsewhere
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save_states", then_die)

@@ -1,5 +1,7 @@
 """Facts that depend on weights alone are worked out once for an SAE and kept beside it."""
 
+from collections.abc import Iterator
+
 import safetensors.numpy
 import torch
 from torch import Tensor, nn
@@ -17,17 +19,22 @@ def facts_of(record: SaeInfo, sae: Sae, model: LanguageModel, context: Context) 
     folder = context.home.artifact("facts", record.id)
     if folder.is_dir():
         return WeightFacts(**safetensors.numpy.load_file(folder / "facts.safetensors"))
-    unembedding, norm = model.unembedding()
-    unembedding = unembedding[: len(vocabulary(model.tokenizer))]  # rows that only pad the table stand for no token
-    gain = None if norm is None else _gain(norm, unembedding)
     facts = None
-    for done, result in weight_facts(sae.W_dec.detach(), unembedding, gain):
+    for done, result in work_out(sae, model):
         context.tell(Progress("reading weights", done, sae.d_sae, "features"))
         facts = result
     assert facts is not None
     with context.home.making("facts", record.id) as draft:
         safetensors.numpy.save_file(facts.arrays(), draft / "facts.safetensors")
     return facts
+
+
+def work_out(sae: Sae, model: LanguageModel) -> Iterator[tuple[int, WeightFacts | None]]:
+    """The facts of an SAE on its model, in the making: as `weight_facts`."""
+    unembedding, norm = model.unembedding()
+    unembedding = unembedding[: len(vocabulary(model.tokenizer))]  # rows that only pad the table stand for no token
+    gain = None if norm is None else _gain(norm, unembedding)
+    return weight_facts(sae.W_dec.detach(), unembedding, gain)
 
 
 @torch.inference_mode()
