@@ -12,7 +12,7 @@ import torch
 from .groups import ActiveBatch
 from .meter import peak_bytes
 from .state import ExtractionState, Settings
-from .sweep import PAIR_LIMIT, join
+from .sweep import PAIR_LIMIT, join, out_of_memory
 
 SIZES = (32, 64, 128, 256)
 """What `auto` chooses from; fewer where memory or the dataset has no room for 32."""
@@ -51,13 +51,13 @@ def plan(
     """Choose the fastest size that fits into `room` bytes, from each SAE's activations on the same few samples."""
     sizes = sorted({min(size, samples) for size in SIZES})
     trials = list(try_sizes(batches, settings, device, sizes, room))
-    fitting = [trial for trial in trials if trial.bytes <= room]
+    fitting = [trial for trial in trials if trial.size in sizes and trial.bytes <= room]
     memory = f"of {_mib(room)} that may be used"
     if not fitting:
         smallest = trials[0]
         size = max(1, int(smallest.size * room / max(smallest.bytes, 1)))
         bytes_ = smallest.bytes * size // smallest.size
-        return Plan(size, f"no more fit: {_mib(bytes_)} {memory}", bytes_, smallest.seconds)
+        return Plan(size, f"no more fit; it needs {_mib(bytes_)} {memory}", bytes_, smallest.seconds)
     fastest = min(trial.seconds for trial in fitting)
     chosen = next(trial for trial in fitting if trial.seconds <= fastest * _NEARLY)
     tried = ", ".join(f"{trial.size}: {1 / max(trial.seconds, 1e-9):,.0f}" for trial in fitting)
@@ -81,9 +81,9 @@ def try_sizes(
     sizes: Iterable[int],
     room: int | None,
 ) -> Iterable[Trial]:
-    """Reduce repeated activations at each size, in rising order, until one is not going to fit into `room` bytes.
+    """Reduce repeated activations at each size, in rising order, until one does not fit into `room` bytes.
 
-    The first of `sizes` is cut to what fits, and is always tried.
+    Where not even the first does, the trial of a single sample is all there is.
     """
     states = [trial_state(each, device) for each in settings]
     warm = _try(batches, states, device, 1)
@@ -95,7 +95,14 @@ def try_sizes(
             if last is None:
                 yield warm
             return
-        last = _try(batches, states, device, size)
+        try:
+            last = _try(batches, states, device, size)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            if last is None:
+                yield warm
+            return
         yield last
 
 

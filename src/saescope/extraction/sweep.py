@@ -116,10 +116,11 @@ def sweep(
         yield swept
 
 
-def flush(readers: Sequence[Reader], batch_size: int) -> None:
-    """Reduce what still waits, so that a state holds everything swept so far."""
+def flush(readers: Sequence[Reader], batch_size: int) -> int:
+    """Reduce what still waits, so that a state holds everything swept so far; the size that memory allowed."""
     for reader in readers:
-        _reduce(reader, batch_size, everything=True)
+        batch_size = _reduce(reader, batch_size, everything=True)
+    return batch_size
 
 
 def _lap(swept: Swept, phase: str, since: float) -> float:
@@ -180,7 +181,7 @@ def _reduce(reader: Reader, batch_size: int, *, everything: bool) -> int:
         try:
             apply = reader.state.measure(waiting.select(at, at + size))
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if size == 1:
                 raise NoSpace(
@@ -211,7 +212,7 @@ def join(batches: Sequence[ActiveBatch]) -> ActiveBatch:
     )
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether an error is torch's or Python's way of saying that memory ran out."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True

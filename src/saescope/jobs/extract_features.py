@@ -124,20 +124,20 @@ def _sweep(job: Pass, tried: Tried, before: dict[str, float]) -> _Swept:
     for number, swept in enumerate(passes, 1):
         at = start + swept.samples
         done.seconds |= swept.seconds
-        done.batch_size = swept.batch_size
         if number == first:
-            each = cells(job.rows, start, at), swept.tokens
-            rates = Rates(*(swept.seconds[name] / max(n, 1) for name, n in zip(("model", "encode"), each, strict=True)))
+            model = swept.seconds["model"] / max(cells(job.rows, start, at), 1)
+            rates = Rates(model, swept.seconds["encode"] / max(swept.tokens, 1))
             done.estimate = predict(job, tried, rates, resident_memory(), before, start)
             context.notify(done.estimate.line())
         context.tell(Progress("extracting", at, stop, "samples", f"{done.tokens_before + swept.tokens:,} tokens"))
         clock = time.perf_counter()
         if at < stop and clock - saved > save_interval(cost):
-            flush(readers, swept.batch_size)
+            swept.batch_size = flush(readers, swept.batch_size)
             checkpoint.save_states(work, done.states, swept.batch_size)
             saved = time.perf_counter()
             cost = saved - clock
             done.seconds["save"] += cost
+        done.batch_size = swept.batch_size
     return done
 
 
