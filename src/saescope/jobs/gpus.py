@@ -185,8 +185,9 @@ def _weights(module: nn.Module) -> int:
     if isinstance(sizes[0], int) and isinstance(sizes[1], int):
         return sizes[0] * sizes[1]
     weight = getattr(module, "weight", None)  # GPT-2's Conv1D names no sizes
-    linear = isinstance(weight, torch.Tensor) and weight.dim() == 2 and not isinstance(module, nn.Embedding)
-    return weight.numel() if linear else 0
+    if not isinstance(weight, torch.Tensor) or isinstance(module, nn.Embedding):
+        return 0
+    return weight.numel() if weight.dim() == 2 else 0
 
 
 def _layers(hookpoint: str) -> int:
