@@ -167,16 +167,14 @@ def _weights_seconds(job: Pass, part: Part) -> float:
     """What the facts of an SAE's weights will take: nothing where they are kept, else by the second tile of them."""
     if _facts_bytes(job, part) == 0:
         return 0.0
-    clock, before, total = time.perf_counter(), 0, 0.0
+    began = clock = time.perf_counter()
+    before = 0
     for tile, (done, facts) in enumerate(work_out(part.sae, job.model)):
         now = time.perf_counter()
-        if facts is not None:
-            return now - clock
-        total += now - clock
-        if tile == 1:
-            return total + (now - clock) * (part.sae.d_sae - done) / (done - before)
+        if tile == 1 and facts is None:
+            return now - began + (now - clock) * (part.sae.d_sae - done) / max(done - before, 1)
         clock, before = now, done
-    return total
+    return time.perf_counter() - began
 
 
 def _facts_bytes(job: Pass, part: Part) -> int:
