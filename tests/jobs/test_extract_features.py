@@ -8,6 +8,7 @@ import pytest
 import saescope
 from saescope.errors import BadValue, NameTaken
 from saescope.jobs import checkpoint, extract_features
+from saescope.models.language_model import LanguageModel
 from saescope.records import Progress
 from saescope.store import catalogue
 from saescope.studio import Studio
@@ -81,6 +82,23 @@ def test_an_extraction_that_fails_leaves_no_work_behind(studio: Studio, monkeypa
     with pytest.raises(BadValue):
         extract(studio)
     assert list(studio.home.work.iterdir()) == []
+
+
+def test_activations_that_are_no_numbers_stop_the_run_with_the_sample_named(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = LanguageModel.read
+
+    def broken(self: LanguageModel, ids: Any, hookpoints: Any) -> Any:
+        found = read(self, ids, hookpoints)
+        for activations in found.values():
+            activations[2:3] = float("nan")
+        return found
+
+    monkeypatch.setattr(LanguageModel, "read", broken)
+    for estimate in (False, True):
+        with pytest.raises(BadValue, match="not finite in sample 2, position 1"):
+            extract(studio, estimate=estimate)
 
 
 def test_a_name_taken_during_the_pass_costs_only_a_name_that_was_chosen(studio: Studio) -> None:

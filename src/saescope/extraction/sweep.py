@@ -105,7 +105,7 @@ def sweep(
         clock = _lap(swept, "model", clock)
         for reader in readers:
             x = activations[reader.hookpoint][valid].float()
-            _check_finite(x, activations[reader.hookpoint], valid, block, reader.hookpoint)
+            check_finite(x, activations[reader.hookpoint], valid, block, reader.hookpoint)
             reader.waiting.append(encode(reader.sae, x, valid, lengths, block))
             clock = _lap(swept, "encode", clock)
             last = block.stop >= stop
@@ -129,7 +129,8 @@ def _lap(swept: Swept, phase: str, since: float) -> float:
     return now
 
 
-def _check_finite(x: Tensor, activations: Tensor, valid: Tensor, block: slice, hookpoint: str) -> None:
+def check_finite(x: Tensor, activations: Tensor, valid: Tensor, block: slice, hookpoint: str) -> None:
+    """BadValue, naming sample and position, where a valid token's activation is not a number."""
     if torch.isfinite(x).all():
         return
     bad = (~torch.isfinite(activations).all(-1) & valid).nonzero()[0].tolist()

@@ -19,7 +19,7 @@ from ..extraction.plan import Plan, forced, plan, repeated, settle
 from ..extraction.probe import probe
 from ..extraction.state import ExtractionState, Settings
 from ..extraction.statistics import BINS
-from ..extraction.sweep import TokenRows, block_samples, encode, join, load_block
+from ..extraction.sweep import TokenRows, block_samples, check_finite, encode, join, load_block
 from ..extraction.tables import example_table, feature_table
 from ..extraction.weights import WeightFacts, weight_facts
 from ..home import sync_tree
@@ -142,6 +142,8 @@ def _read(job: Pass, block: slice) -> tuple[Seen, list[torch.Tensor]]:
     settle(job.model.device)
     read = time.perf_counter()
     inputs = [activations[part.hookpoint][valid].float() for part in job.parts]
+    for part, x in zip(job.parts, inputs, strict=True):
+        check_finite(x, activations[part.hookpoint], valid, block, part.hookpoint)
     batches = [encode(part.sae, x, valid, lengths, block) for part, x in zip(job.parts, inputs, strict=True)]
     settle(job.model.device)
     done = time.perf_counter()
