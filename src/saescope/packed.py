@@ -29,16 +29,17 @@ class PackedLinear(nn.Module):
         self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), rows)
         self.bias = bias
 
-    def forward(self, x: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows d_out"]:
-        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
-
-    def activated(self, x: Float[Tensor, "*rows d_in"], how: tuple[str, str]) -> Float[Tensor, "*rows d_out"]:
-        """`forward`, then an activation in the same pass: ("swish", ""), ("gelu", "none") or ("gelu", "tanh")."""
-        name, variant = how
-        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, name, [], variant)
-
-    def times(
-        self, x: Float[Tensor, "*rows d_in"], other: Float[Tensor, "*rows d_out"]
+    def forward(
+        self,
+        x: Float[Tensor, "*rows d_in"],
+        then: tuple[str, str] | None = None,
+        times: Float[Tensor, "*rows d_out"] | None = None,
     ) -> Float[Tensor, "*rows d_out"]:
-        """`forward` times another tensor, in the same pass."""
-        return torch.ops.mkldnn._linear_pointwise.binary(x, other, self.packed, self.bias, "mul")
+        """The product; in the same pass, an activation of it or its product with another tensor.
+
+        then: ("swish", ""), ("gelu", "none") or ("gelu", "tanh").
+        """
+        if times is not None:
+            return torch.ops.mkldnn._linear_pointwise.binary(x, times, self.packed, self.bias, "mul")
+        name, variant = then or ("none", "")
+        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, name, [], variant)

@@ -193,6 +193,10 @@ class ExtractFeatures(Spec):
     """What to call the extraction; made from the SAE and the dataset when it is not given."""
     force: bool = False
     """Go on even if the SAE explains less than nothing at its hookpoint."""
+    estimate: bool = False
+    """Only say what it would take: time, peak memory and disk, measured on a few blocks; nothing is extracted."""
+    estimate_for: tuple[str, ...] = ()
+    """A GPU to work the estimate out for, such as 'RTX 3090' or h100, or 'all'; instead of the usual four."""
 
 
 class BenchExtract(Spec):

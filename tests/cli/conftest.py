@@ -103,6 +103,38 @@ EXTRACTED = {
     "peak_memory_bytes": 2 * 2**30,
     "vectorization_batch_size": 64,
     "probe": {"fvu": 0.082, "l0": 32.0},
+    "estimate": {"seconds": 70.0, "actual_seconds": 75.5, "off_by": 0.0786},
+}
+ESTIMATED = {
+    "estimate": {
+        "seconds": 71.5,
+        "phases": {"prepare": 5.0, "model": 60.0, "encode": 6.0, "write": 0.5},
+        "peak_memory_bytes": 2 * 2**30,
+        "disk_bytes": 40 * 2**20,
+        "work_bytes": 200 * 2**20,
+        "memory_free_bytes": 20 * 2**30,
+        "disk_free_bytes": 60 * 2**30,
+        "samples": 1_000,
+        "tokens": 127_000,
+        "examples": 600_000,
+        "vectorization_batch_size": 64,
+        "why": "as asked",
+        "device": "cpu",
+    },
+    "saes": [{"sae": "topk-l8", "features": 4096, "probe": {"fvu": 0.082, "l0": 32.0}}],
+    "gpus": [
+        {
+            "name": name,
+            "seconds": 9.5,
+            "phases": {"model": 1.0, "saes": 0.5, "weights": 0.0, "host": 8.0},
+            "peak_memory_bytes": 30 * 2**30,
+            "memory_bytes": memory * 2**30,
+            "fits": memory > 30,
+            "dtype": "bfloat16",
+            "basis": "arithmetic",
+        }
+        for name, memory in (("RTX 3090", 24), ("H100 SXM", 80))
+    ],
 }
 TRAINED = {
     "sae": "topk-l8",
@@ -202,7 +234,7 @@ class ScriptedStudio:
             "AddModel": MODEL,
             "AddSae": SAE,
             "TrainSae": TRAINED,
-            "ExtractFeatures": EXTRACTED,
+            "ExtractFeatures": ESTIMATED if getattr(spec, "estimate", False) else EXTRACTED,
             "LabelFeatures": LABELLED,
             "FireText": FIRED,
             "SteerText": STEERED,

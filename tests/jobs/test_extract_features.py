@@ -10,6 +10,7 @@ import pytest
 import saescope
 from saescope.errors import BadValue, BrokenHome, NameTaken
 from saescope.jobs import checkpoint, extract_features
+from saescope.models.language_model import LanguageModel
 from saescope.records import Progress
 from saescope.store import catalogue
 from saescope.studio import Studio
@@ -26,13 +27,14 @@ def extract(studio: Studio, sae: str = "sae", **changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def killed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """An extraction with `sae` that stopped after a save."""
-    monkeypatch.setattr(extract_features, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("saescope.jobs.passes.SAVE_SECONDS", 0.0)
     monkeypatch.setattr("saescope.extraction.sweep.BLOCK_TOKENS", 16)
     save = checkpoint.save_states
 
-    def then_die(*given: Any) -> None:
-        save(*given)
-        raise KeyboardInterrupt
+    def then_die(work: Path, *given: Any) -> None:
+        save(work, *given)
+        if work.is_relative_to(studio.home.root):  # the one that was only tried goes elsewhere
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save_states", then_die)
@@ -82,6 +84,23 @@ def test_an_extraction_that_fails_leaves_no_work_behind(studio: Studio, monkeypa
     with pytest.raises(BadValue):
         extract(studio)
     assert list(studio.home.work.iterdir()) == []
+
+
+def test_activations_that_are_no_numbers_stop_the_run_with_the_sample_named(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = LanguageModel.read
+
+    def broken(self: LanguageModel, ids: Any, hookpoints: Any) -> Any:
+        found = read(self, ids, hookpoints)
+        for activations in found.values():
+            activations[2:3] = float("nan")
+        return found
+
+    monkeypatch.setattr(LanguageModel, "read", broken)
+    for estimate in (False, True):
+        with pytest.raises(BadValue, match="not finite in sample 2, position 1"):
+            extract(studio, estimate=estimate)
 
 
 def test_a_name_taken_during_the_pass_costs_only_a_name_that_was_chosen(studio: Studio) -> None:

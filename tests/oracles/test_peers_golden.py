@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from saescope.extraction.state import ExtractionState, Settings
 from saescope.extraction.sweep import Reader, sweep
-from saescope.extraction.tables import example_table
+from saescope.extraction.tables import example_tables
 from saescope.models.load import load_model
 from saescope.sae import load_sae
 
@@ -52,7 +53,7 @@ def ours() -> Ours:
     with torch.inference_mode():
         for _ in sweep(model.read, [Reader(sae, setting.hookpoint, state)], rows):
             pass
-    examples = example_table(state, rows)
+    examples = pa.concat_tables(example_tables(state, rows))
     columns = (examples[name].to_pylist() for name in ("stratum", "feature", "sample", "peak", "activation"))
     top = [row[1:] for row in zip(*columns, strict=True) if row[0] == "top"]
     return read_activations(setting, model, sae, rows.tokens, strongest_of(top), 100)

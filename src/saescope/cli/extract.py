@@ -32,10 +32,14 @@ def extract(
     seed: Annotated[int, _option("seed")] = _default("seed"),
     name: Annotated[str | None, _option("name", show_default=False)] = _default("name"),
     force: Annotated[bool, _option("force")] = _default("force"),
+    estimate: Annotated[bool, _option("estimate")] = _default("estimate"),
+    estimate_for: Annotated[list[str] | None, _option("estimate_for", metavar="GPU", show_default=False)] = None,
 ) -> None:
     """Pass a dataset through a model and its SAEs, and keep what every feature answers to."""
     fields: dict[str, Any] = {key: value for key, value in locals().items() if key != "state"}
     from ..specs import ExtractFeatures
     from .show import work
 
-    state.answer(state.run(ExtractFeatures(**{**fields, "saes": tuple(saes)})), work.extract)
+    spec = ExtractFeatures(**{**fields, "saes": tuple(saes), "estimate_for": tuple(estimate_for or ())})
+    show = work.estimate if spec.estimate or spec.estimate_for else work.extract
+    state.answer(state.run(spec), show)

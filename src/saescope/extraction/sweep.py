@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..errors import BadValue, NoSpace
@@ -24,7 +24,7 @@ BLOCK_TOKENS = 4096
 """Tokens of one model pass. Fixed, because matrix products may differ in their last bits from shape to shape."""
 MOST_WAITING = 1 << 25
 """Activations that wait for a batch to fill up, at most (0.9 GB); then they are reduced as they are."""
-_PAIR_LIMIT = 1 << 31
+PAIR_LIMIT = 1 << 31
 
 
 class TokenRows(Protocol):
@@ -100,16 +100,13 @@ def sweep(
     swept = Swept(0, 0, {"model": 0.0, "encode": 0.0, "reduce": 0.0}, batch_size)
     for block in blocks(rows.context, start, stop):
         clock = time.perf_counter()
-        lengths = torch.from_numpy(np.asarray(rows.lengths[block], dtype=np.int64))
-        width = int(lengths.max())
-        ids = torch.from_numpy(np.asarray(rows.tokens[block, :width], dtype=np.int64)).to(device)
-        valid = torch.from_numpy(rows.valid(block, include_special=include_special)[:, :width]).to(device)
+        ids, valid, lengths = load_block(rows, block, include_special, device)
         activations = read(ids, hookpoints)
         clock = _lap(swept, "model", clock)
         for reader in readers:
             x = activations[reader.hookpoint][valid].float()
-            _check_finite(x, activations[reader.hookpoint], valid, block, reader.hookpoint)
-            reader.waiting.append(_encode(reader.sae, x, valid, lengths.to(device), block))
+            check_finite(x, activations[reader.hookpoint], valid, block, reader.hookpoint)
+            reader.waiting.append(encode(reader.sae, x, valid, lengths, block))
             clock = _lap(swept, "encode", clock)
             last = block.stop >= stop
             swept.batch_size = _reduce(reader, swept.batch_size, everything=last)
@@ -119,10 +116,11 @@ def sweep(
         yield swept
 
 
-def flush(readers: Sequence[Reader], batch_size: int) -> None:
-    """Reduce what still waits, so that a state holds everything swept so far."""
+def flush(readers: Sequence[Reader], batch_size: int) -> int:
+    """Reduce what still waits, so that a state holds everything swept so far; the size that memory allowed."""
     for reader in readers:
-        _reduce(reader, batch_size, everything=True)
+        batch_size = _reduce(reader, batch_size, everything=True)
+    return batch_size
 
 
 def _lap(swept: Swept, phase: str, since: float) -> float:
@@ -131,7 +129,8 @@ def _lap(swept: Swept, phase: str, since: float) -> float:
     return now
 
 
-def _check_finite(x: Tensor, activations: Tensor, valid: Tensor, block: slice, hookpoint: str) -> None:
+def check_finite(x: Tensor, activations: Tensor, valid: Tensor, block: slice, hookpoint: str) -> None:
+    """BadValue, naming sample and position, where a valid token's activation is not a number."""
     if torch.isfinite(x).all():
         return
     bad = (~torch.isfinite(activations).all(-1) & valid).nonzero()[0].tolist()
@@ -141,8 +140,19 @@ def _check_finite(x: Tensor, activations: Tensor, valid: Tensor, block: slice, h
     )
 
 
-def _encode(sae: Sae, x: Float[Tensor, "n d_in"], valid: Tensor, lengths: Tensor, block: slice) -> ActiveBatch:
-    """Non-zero activations of one block."""
+def load_block(
+    rows: TokenRows, block: slice, include_special: bool, device: torch.device | str
+) -> tuple[Int[Tensor, "batch pos"], Bool[Tensor, "batch pos"], Int[Tensor, "batch"]]:
+    """Token ids, valid tokens and row lengths of a block, as wide as its longest row."""
+    lengths = torch.from_numpy(np.asarray(rows.lengths[block], dtype=np.int64))
+    width = int(lengths.max())
+    ids = torch.from_numpy(np.asarray(rows.tokens[block, :width], dtype=np.int64))
+    valid = torch.from_numpy(rows.valid(block, include_special=include_special)[:, :width])
+    return ids.to(device), valid.to(device), lengths.to(device)
+
+
+def encode(sae: Sae, x: Float[Tensor, "n d_in"], valid: Tensor, lengths: Tensor, block: slice) -> ActiveBatch:
+    """The non-zero activations of one block, x being those of its valid tokens."""
     sample, position = valid.nonzero(as_tuple=True)
     active = sae.active(x)
     return ActiveBatch(
@@ -164,15 +174,15 @@ def _reduce(reader: Reader, batch_size: int, *, everything: bool) -> int:
     if not everything and not full:
         return batch_size
     everything = everything or sum(map(len, reader.waiting)) < batch_size
-    waiting = _join(reader.waiting)
+    waiting = join(reader.waiting)
     reader.waiting.clear()
     at, n = 0, len(waiting)
     while at < n and (everything or n - at >= batch_size):
-        size = min(batch_size, n - at, max(1, (_PAIR_LIMIT - 1) // reader.sae.d_sae))
+        size = min(batch_size, n - at, max(1, (PAIR_LIMIT - 1) // reader.sae.d_sae))
         try:
             apply = reader.state.measure(waiting.select(at, at + size))
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if size == 1:
                 raise NoSpace(
@@ -187,7 +197,7 @@ def _reduce(reader: Reader, batch_size: int, *, everything: bool) -> int:
     return batch_size
 
 
-def _join(batches: Sequence[ActiveBatch]) -> ActiveBatch:
+def join(batches: Sequence[ActiveBatch]) -> ActiveBatch:
     """Batches of consecutive samples as one."""
     if len(batches) == 1:
         return batches[0]
@@ -203,7 +213,7 @@ def _join(batches: Sequence[ActiveBatch]) -> ActiveBatch:
     )
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether an error is torch's or Python's way of saying that memory ran out."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True

@@ -32,14 +32,14 @@ def new_states(work: Path, settings: list[Settings], device: str) -> list[Extrac
     return [ExtractionState(setting, device, spill=spill) for setting in settings]
 
 
-def save_states(work: Path, states: list[ExtractionState]) -> None:
-    """Write the states beside the last ones, then take their place."""
+def save_states(work: Path, states: list[ExtractionState], batch_size: int = 0) -> None:
+    """Write the states beside the last ones, then take their place; with the batch size that worked so far."""
     draft, old = work / f"{_NAME}.new", work / f"{_NAME}.old"
     try:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         for index, state in enumerate(states):
-            about = {"settings": repr(asdict(state.settings))}
+            about = {"settings": repr(asdict(state.settings)), "batch_size": str(batch_size)}
             for number, piece in enumerate(state.pieces()):
                 tensors = {name: tensor.contiguous() for name, tensor in piece.items()}
                 save_file(tensors, _file(draft, index, number), metadata=about)
@@ -83,7 +83,23 @@ def _pieces(folder: Path, state: int, settings: Settings, device: str) -> Iterat
         yield load_file(_file(folder, state, number), device=device)
 
 
+def saved_batch_size(work: Path) -> int | None:
+    """The batch size that the saved run ended with; None where none is saved."""
+    for folder in (work / _NAME, work / f"{_NAME}.old"):
+        try:
+            size = int(_about(_file(folder, 0, 0)).get("batch_size", "0"))
+        except (SafetensorError, OSError, ValueError):
+            continue
+        return size if size > 0 else None
+    return None
+
+
 def _settings(file: Path) -> str | None:
     """The settings that a state was made with."""
+    return _about(file).get("settings")
+
+
+def _about(file: Path) -> dict[str, str]:
+    """What is noted at the head of a state."""
     with safe_open(file, framework="pt") as opened:
-        return (opened.metadata() or {}).get("settings")
+        return opened.metadata() or {}

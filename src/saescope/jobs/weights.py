@@ -1,5 +1,7 @@
 """Facts that depend on weights alone are worked out once for an SAE and kept beside it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import safetensors.numpy
 import torch
@@ -23,11 +25,8 @@ def facts_of(record: SaeInfo, sae: Sae, model: LanguageModel, context: Context) 
     folder = context.home.artifact("facts", record.id)
     if folder.is_dir():
         return WeightFacts(**safetensors.numpy.load_file(folder / "facts.safetensors"))
-    unembedding, norm = model.unembedding()
-    unembedding = unembedding[: len(vocabulary(model.tokenizer))]  # rows that only pad the table stand for no token
-    gain = None if norm is None else _gain(norm, unembedding)
     facts = None
-    for done, result in weight_facts(sae.W_dec.detach(), unembedding, gain):
+    for done, result in work_out(sae, model):
         context.tell(Progress("reading weights", done, sae.d_sae, "features"))
         facts = result
     assert facts is not None
@@ -41,6 +40,14 @@ def keep_facts(facts: WeightFacts, record: SaeInfo, sae: Sae, home: Home) -> Non
         safetensors.numpy.save_file(facts.arrays(), draft / "facts.safetensors")
         if sae.d_sae > 1 and not facts.neighbor_ids.shape[1]:
             np.save(draft / NORMS, sae.W_dec.detach().float().norm(dim=1).cpu().numpy())
+
+
+def work_out(sae: Sae, model: LanguageModel) -> Iterator[tuple[int, WeightFacts | None]]:
+    """The facts of an SAE on its model, in the making: as `weight_facts`."""
+    unembedding, norm = model.unembedding()
+    unembedding = unembedding[: len(vocabulary(model.tokenizer))]  # rows that only pad the table stand for no token
+    gain = None if norm is None else _gain(norm, unembedding)
+    return weight_facts(sae.W_dec.detach(), unembedding, gain)
 
 
 @torch.inference_mode()

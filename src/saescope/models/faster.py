@@ -47,7 +47,7 @@ class FusedGatedMlp(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(self.up_proj.times(x, self.gate_proj.activated(x, self.activation)))
+        return self.down_proj(self.up_proj(x, times=self.gate_proj(x, then=self.activation)))
 
 
 @torch.inference_mode()

@@ -20,6 +20,7 @@ sae add s f --model m --hookpoint embed
 sae export s folder
 train --model M --dataset D --hookpoint embed
 extract --sae S --dataset D
+extract --sae S --dataset D --estimate
 features list
 features list X
 features show X 512
@@ -91,6 +92,23 @@ def test_an_extraction_ends_with_its_phases_probe_and_what_to_type_next(saescope
     assert "1,682 tokens/s" in out
     assert "FVU 0.082" in out
     assert "saescope label topk-l8-sotu" in out
+
+
+def test_a_finished_extraction_says_how_far_off_its_estimate_was(saescope):
+    assert re.search(
+        r"estimate +1 min 10 s; the run took 8 % longer", saescope("extract", "--sae", "S", "--dataset", "D")[1]
+    )
+
+
+def test_an_estimate_says_time_memory_and_disk_here_and_on_gpus(saescope):
+    out = saescope("extract", "--sae", "S", "--dataset", "D", "--estimate")[1]
+    assert re.search(r"time +1 min 12 s", out)
+    assert re.search(r"peak memory +2.00 GiB; 20.00 GiB are free", out)
+    assert re.search(r"disk +40 MiB; 60.00 GiB are free", out)
+    assert "nothing was extracted" in out
+    assert "arithmetic" in out
+    assert re.search(r"RTX 3090 +9.5 s +30.00 GiB +24.00 GiB +no", out)
+    assert re.search(r"H100 SXM +9.5 s +30.00 GiB +80.00 GiB +yes", out)
 
 
 def test_the_demo_reports_stages_quality_features_and_steering(saescope):

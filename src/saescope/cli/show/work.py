@@ -60,7 +60,45 @@ def _extraction(document: Document, console: Console) -> None:
         pairs.append(("batch size", f"{document['vectorization_batch_size']} samples reduced at once"))
     if document.get("dead") is not None:
         pairs.append(("dead", f"{count(document['dead'])} features"))
+    if document.get("estimate"):
+        guess = document["estimate"]
+        pairs.append(("estimate", f"{duration(guess['seconds'])}; the run took {_off(guess['off_by'])}"))
     facts(console, pairs)
+
+
+def _off(share: float) -> str:
+    """How far a run was off its estimate."""
+    return f"{100 * abs(share):.0f} % {'longer' if share > 0 else 'less'}"
+
+
+def estimate(document: Document, console: Console, prefix: str) -> None:
+    """What an extraction would take here, and on GPUs."""
+    here = document["estimate"]
+    names = [each["sae"] for each in document["saes"]]
+    title(console, ", ".join(names), f"{count(here['samples'])} samples", f"{count(here['tokens'])} tokens")
+    console.print()
+    phases(console, here["phases"], here["seconds"], here["tokens"])
+    console.print()
+    batch = f"{here['vectorization_batch_size']} samples reduced at once"
+    pairs: list[tuple[str, Any]] = [
+        ("time", duration(here["seconds"])),
+        ("peak memory", f"{size(here['peak_memory_bytes'])}; {size(here['memory_free_bytes'])} are free"),
+        ("disk", f"{size(here['disk_bytes'])}; {size(here['disk_free_bytes'])} are free"),
+        ("batch size", batch),
+    ]
+    if here["work_bytes"]:
+        pairs.insert(3, ("while it runs", f"{size(here['work_bytes'])} of disk more, for the saved state"))
+    facts(console, pairs)
+    quiet(console, "measured here on a few blocks; nothing was extracted")
+    if document["gpus"]:
+        heading(console, "on a GPU", "arithmetic from data sheets, not measured")
+        made = table("GPU", ">time", ">peak memory", ">of", "fits", "model in")
+        for each in document["gpus"]:
+            room = size(each["memory_bytes"])
+            fits = "yes" if each["fits"] else "no"
+            peak = size(each["peak_memory_bytes"])
+            made.add_row(Text(each["name"], style="bold"), duration(each["seconds"]), peak, room, fits, each["dtype"])
+        console.print(made)
 
 
 def phases(
