@@ -50,6 +50,9 @@ def test_a_benchmark_of_a_tiny_model(journey):
         parts = sum(seconds[f"ours_{name}"] for name in ("model", "encode", "reduce"))
         assert 0 < parts <= seconds["ours"]
         assert cell["ours_over_floor"] == pytest.approx(seconds["ours"] / seconds["floor"])
+        assert cell["ours_over_own_floor"] == pytest.approx(
+            seconds["ours"] / (seconds["ours_model"] + seconds["matmul"])
+        )
         assert cell["ours_over_floor"] in cell["all_rounds"]
     assert [(each["kind"], each["d_sae"]) for each in document["loops"]] == [("topk", 64), ("topk", 96)]
     assert document["machine"]["threads"] == torch.get_num_threads()

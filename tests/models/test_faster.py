@@ -32,7 +32,7 @@ def test_every_family_reads_as_before(family, tmp_path):
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gemma2"])
 def test_maps_norms_and_gated_mlps_are_replaced(family):
     layers = tiny_causal_lm(family).model.layers
-    make_faster(layers)
+    make_faster(layers, 32)
     assert {PackedLinear, FusedRMSNorm, FusedGatedMlp} <= kinds(layers)
     assert type(layers[0].mlp.down_proj) is nn.Linear, "long sums stay"
 
@@ -69,7 +69,7 @@ class Wider(nn.Linear):
 def test_what_only_looks_alike_stays():
     norm, mlp, wider = OddRMSNorm(), OddMlp(), Wider(8, 8)
     layers = nn.ModuleList([nn.ModuleDict({"norm": norm, "mlp": mlp, "wider": wider})])
-    make_faster(layers)
+    make_faster(layers, 8)
     layer = layers[0]
     assert all(layer[name] is old for name, old in {"norm": norm, "mlp": mlp, "wider": wider}.items())
     assert type(mlp.gate_proj) is PackedLinear
@@ -78,5 +78,5 @@ def test_what_only_looks_alike_stays():
 def test_half_precision_and_other_devices_keep_their_maps():
     linear = nn.Linear(8, 8, dtype=torch.bfloat16)
     layers = nn.ModuleList([nn.Sequential(linear)])
-    assert make_faster(layers) == 0
+    assert make_faster(layers, 8) == 0
     assert layers[0][0] is linear

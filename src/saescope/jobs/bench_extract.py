@@ -1,8 +1,9 @@
 """`bench extract`: an extraction against its floor, and against the two ways the project began with.
 
-Floor: the model's forward pass up to the hookpoint by transformers' own modules, plus one encoder matrix product for
-each SAE. Floor and extraction take turns, block by block, on the same tokens, so that a machine's moods fall on both.
-The SAEs' weights are random: they decide nothing about speed but which features fire.
+Floor: the model's forward pass up to the hookpoint by plain transformers and torch, plus one encoder matrix product for
+each SAE (`bench_floor.py`). Own floor: the same products behind this project's own forward pass, which is the quicker
+one. Floor and extraction take turns, block by block, on the same tokens, so that a machine's moods fall on both. The
+SAEs' weights are random: they decide nothing about speed but which features fire.
 
 The two loops are timed on a few samples, behind the same forward, and their cost is taken to grow with the samples.
 """
@@ -10,7 +11,6 @@ The two loops are timed on a few samples, behind the same forward, and their cos
 import os
 import platform
 import statistics
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,13 +25,13 @@ from ..errors import BadValue
 from ..extraction.state import ExtractionState, Settings
 from ..extraction.sweep import Reader, block_samples, blocks, sweep
 from ..models.language_model import LanguageModel
-from ..models.load import load_model
 from ..records import Progress
 from ..sae import KINDS, Sae, SaeConfig
 from ..specs import BenchExtract
 from ..store import catalogue
 from ..version import VERSION
 from . import demo
+from .bench_floor import Floor, floor_of, now
 from .bench_loops import SequentialLoop, VectorizedSketch
 from .context import Context
 from .peak import peak_memory
@@ -40,10 +40,8 @@ _K = 32
 _THRESHOLD_L0 = 50
 _RELU_L0 = 300
 """Features that fire on a token, for the kinds without a k."""
-_BLOCKS = 6
+_BLOCKS = 4
 """A cell is repeated until this many blocks have been timed."""
-_FLOOR_CELLS = 1 << 26
-"""Cells of one encoder product of the floor: 256 MiB."""
 _DENSE_CELLS = 1 << 28
 """Cells of the dense tensor that the loops are given: 1 GiB."""
 _LOOP_SAMPLES = {"sketch": 32, "sequential": 2}
@@ -54,7 +52,7 @@ class _Setting:
     """What every cell of the table shares."""
 
     spec: BenchExtract
-    plain: LanguageModel
+    floor: Floor
     model: LanguageModel
     rows: TokenStore
     x: Float[Tensor, "n d_in"]
@@ -74,33 +72,46 @@ class _Seconds:
     def floor(self) -> float:
         return self.forward + self.matmul
 
+    @property
+    def own_floor(self) -> float:
+        return self.phases["model"] + self.matmul
+
 
 def run(spec: BenchExtract, studio: demo.Studio, context: Context) -> dict[str, Any]:
     """Time every cell: kinds × widths × samples, and the loops once for each width."""
-    setting = _prepare(spec, studio, context)
-    cells = [(kind, d_sae, samples) for kind in spec.kinds for d_sae in spec.d_sae for samples in spec.samples]
-    measured: list[dict[str, Any]] = []
-    loops: list[dict[str, Any]] = []
-    with torch.inference_mode():
+    if spec.model is None or spec.dataset is None:
+        demo.bring(studio)
+    record, model = context.model(spec.model or demo.MODEL)
+    rows = context.tokens(catalogue.dataset(context.db, spec.dataset or demo.HELD_BACK_TEXT), model, spec.context)
+    if max(spec.samples) > rows.samples:
+        raise BadValue(
+            f"samples: {max(spec.samples):,} are more than the {rows.samples:,} rows of the dataset",
+            "ask for fewer, or give a larger --dataset",
+        )
+    hookpoint = model.hookpoint(spec.hookpoint)
+    options = {
+        "source": str(context.home.root / record.path) if record.path else record.source,
+        "dtype": record.dtype,
+        "quantize": record.quantize,
+    }
+    with floor_of(options, hookpoint, torch.get_num_threads()) as floor, torch.inference_mode():
+        block = slice(0, min(block_samples(spec.context), rows.samples))
+        x = model.read(_ids(rows, block), [hookpoint])[hookpoint][:, 1:].flatten(0, 1).float()
+        setting = _Setting(spec.model_copy(update={"hookpoint": hookpoint}), floor, model, rows, x)
         _warm_up(setting)
-        for kind, d_sae in dict.fromkeys((kind, d_sae) for kind, d_sae, _ in cells):
-            saes = [_random_sae(kind, d_sae, setting.x, seed) for seed in range(spec.saes)]
-            for samples in spec.samples:
-                context.tell(Progress("timing", len(measured), len(cells), "cells", f"{kind} {d_sae:,} × {samples}"))
-                measured.append(_cell(setting, saes, samples))
-            if spec.loops and kind == spec.kinds[0]:
-                loops.append(_loops(setting, saes[0], measured[-1]))
+        measured, loops = _measure(setting, context)
     return {
         "machine": {
             "processor": _processor(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             "system": platform.platform(),
         },
         "versions": {"saescope": VERSION, "python": platform.python_version(), "torch": torch.__version__},
         "model": spec.model or demo.MODEL,
         "dataset": spec.dataset or demo.HELD_BACK_TEXT,
-        "hookpoint": spec.hookpoint,
+        "hookpoint": hookpoint,
         "context": spec.context,
         "top_k": spec.top_k,
         "cells": measured,
@@ -109,22 +120,22 @@ def run(spec: BenchExtract, studio: demo.Studio, context: Context) -> dict[str, 
     }
 
 
-def _prepare(spec: BenchExtract, studio: demo.Studio, context: Context) -> _Setting:
-    if spec.model is None or spec.dataset is None:
-        demo.bring(studio)
-    record, model = context.model(spec.model or demo.MODEL)
-    source = str(context.home.root / record.path) if record.path else record.source
-    plain = load_model(source, dtype=record.dtype, quantize=record.quantize, faster=False)
-    rows = context.tokens(catalogue.dataset(context.db, spec.dataset or demo.HELD_BACK_TEXT), model, spec.context)
-    if max(spec.samples) > rows.samples:
-        raise BadValue(
-            f"samples: {max(spec.samples):,} are more than the {rows.samples:,} rows of the dataset",
-            "ask for fewer, or give a larger --dataset",
-        )
-    hookpoint = model.hookpoint(spec.hookpoint)
-    block = slice(0, min(block_samples(spec.context), rows.samples))
-    x = model.read(_ids(rows, block, model), [hookpoint])[hookpoint][:, 1:].flatten(0, 1).float()
-    return _Setting(spec.model_copy(update={"hookpoint": hookpoint}), plain, model, rows, x)
+def _measure(setting: _Setting, context: Context) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Every cell; and, for the first kind, the loops at each width."""
+    spec = setting.spec
+    cells: list[dict[str, Any]] = []
+    loops: list[dict[str, Any]] = []
+    total = len(spec.kinds) * len(spec.d_sae) * len(spec.samples)
+    for kind in spec.kinds:
+        for d_sae in spec.d_sae:
+            saes = [_random_sae(kind, d_sae, setting.x, seed) for seed in range(spec.saes)]
+            setting.floor.encoders([sae.W_enc.detach() for sae in saes])
+            for samples in spec.samples:
+                context.tell(Progress("timing", len(cells), total, "cells", f"{kind} {d_sae:,} × {samples}"))
+                cells.append(_cell(setting, saes, samples))
+            if spec.loops and kind == spec.kinds[0]:
+                loops.append(_loops(setting, saes[0], cells[-1]))
+    return cells, loops
 
 
 def _random_sae(kind: str, d_sae: int, x: Float[Tensor, "n d_in"], seed: int) -> Sae:
@@ -152,7 +163,9 @@ def _random_sae(kind: str, d_sae: int, x: Float[Tensor, "n d_in"], seed: int) ->
 def _warm_up(setting: _Setting) -> None:
     """Compile loops and fill caches before anything is timed."""
     for kind in setting.spec.kinds:
-        _round(setting, [_random_sae(kind, 1024, setting.x, 0)], block_samples(setting.spec.context) // 4 or 1)
+        sae = _random_sae(kind, 1024, setting.x, 0)
+        setting.floor.encoders([sae.W_enc.detach()])
+        _round(setting, [sae], len(setting.x) // setting.spec.context or 1)
 
 
 def _cell(setting: _Setting, saes: list[Sae], samples: int) -> dict[str, Any]:
@@ -185,9 +198,9 @@ def _cell(setting: _Setting, saes: list[Sae], samples: int) -> dict[str, Any]:
             "ours_stage": tokens / stage,
         },
         "ours_over_floor": middle.ours / middle.floor,
+        "ours_over_own_floor": middle.ours / middle.own_floor,
         "all_rounds": [each.ours / each.floor for each in rounds],
         "stage_over_matmul": middle.matmul / stage,
-        "forward_over_floors": middle.phases["model"] / middle.forward,
     }
 
 
@@ -204,28 +217,14 @@ def _round(setting: _Setting, saes: list[Sae], samples: int) -> _Seconds:
     for number, block in enumerate(blocks(spec.context, 0, samples)):
         for ours in (True, False) if number % 2 else (False, True):
             if ours:
-                clock = _now()
+                clock = now()
                 found.phases = dict(next(passes).seconds)
-                found.ours += _now() - clock
+                found.ours += now() - clock
             else:
-                _floor(setting, saes, block, found)
+                forward, matmul = setting.floor.time(_ids(rows, block))
+                found.forward += forward
+                found.matmul += matmul
     return found
-
-
-def _floor(setting: _Setting, saes: list[Sae], block: slice, found: _Seconds) -> None:
-    """Add what one block's forward pass and encoder products take."""
-    ids = _ids(setting.rows, block, setting.plain)
-    clock = _now()
-    x = setting.plain.read(ids, [setting.spec.hookpoint])[setting.spec.hookpoint]
-    found.forward += _now() - clock
-    flat = x.flatten(0, 1).float()
-    for sae in saes:
-        size = min(len(flat), max(1, _FLOOR_CELLS // sae.d_sae))
-        out = flat.new_empty(size, sae.d_sae)
-        clock = _now()
-        for part in flat.split(size):
-            torch.mm(part, sae.W_enc, out=out[: len(part)])
-        found.matmul += _now() - clock
 
 
 def _loops(setting: _Setting, sae: Sae, beside: dict[str, Any]) -> dict[str, Any]:
@@ -240,16 +239,15 @@ def _loops(setting: _Setting, sae: Sae, beside: dict[str, Any]) -> dict[str, Any
     ):
         batch = max(1, min(_LOOP_SAMPLES[name], _DENSE_CELLS // (spec.context * sae.d_sae)))
         samples = min(_LOOP_SAMPLES[name], setting.rows.samples)
-        ids = _ids(setting.rows, slice(0, samples), setting.plain)
-        x = setting.plain.read(ids, [spec.hookpoint])[spec.hookpoint].float()
+        x = setting.model.read(_ids(setting.rows, slice(0, samples)), [spec.hookpoint])[spec.hookpoint].float()
         took = []
         for start in range(0, samples, batch):
             part = x[start : start + batch]
-            clock = _now()
+            clock = now()
             dense = sae.encode(part)
             dense[:, 0] = 0
             loop.take(torch.arange(start, start + len(part)), dense.cpu())
-            took.append((_now() - clock) / len(part))
+            took.append((now() - clock) / len(part))
         each = forward + statistics.median(took)
         found[name] = {
             "measured_samples": samples,
@@ -260,15 +258,8 @@ def _loops(setting: _Setting, sae: Sae, beside: dict[str, Any]) -> dict[str, Any
     return found
 
 
-def _ids(rows: TokenStore, block: slice, model: LanguageModel) -> Tensor:
-    return torch.from_numpy(rows.tokens[block].astype("int64")).to(model.device)
-
-
-def _now() -> float:
-    """The clock, once the device has done what it was asked."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
+def _ids(rows: TokenStore, block: slice) -> Tensor:
+    return torch.from_numpy(rows.tokens[block].astype("int64"))
 
 
 def _processor() -> str:

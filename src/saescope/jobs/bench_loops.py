@@ -26,9 +26,9 @@ class SequentialLoop:
             for index, heap in enumerate(self.heaps):
                 activations = dense[:, index]
                 largest = float(activations.max())
+                positions = np.argsort(activations)[-TOP_POSITIONS:][::-1].tolist()
                 if largest <= 0:
                     continue
-                positions = np.argsort(activations)[-TOP_POSITIONS:][::-1].tolist()
                 row = (largest, -sample, positions)
                 if len(heap) < self.top_k:
                     heapq.heappush(heap, row)

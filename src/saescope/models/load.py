@@ -104,7 +104,7 @@ def _load(
         structure = find_structure(model)
         replaced = quantize_layers(structure.layers, quantize) if quantize != "none" else 0
         if faster and device.type == "cpu":
-            replaced += make_faster(structure.layers)
+            replaced += make_faster(structure.layers, structure.d_model)
         if replaced:
             for parameter in model.parameters():  # one tensor left on the mapped file would keep all of it
                 parameter.data = parameter.data.clone()
