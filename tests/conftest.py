@@ -8,7 +8,12 @@ torch.set_num_threads(1)  # tiny products gain nothing from more, and one thread
 # Compiled loops are left out: numba reads their source itself.
 _CHECKED = [
     "saescope.sae.base",
+    "saescope.sae.abs_topk",
+    "saescope.sae.gated",
+    "saescope.sae.group_max",
+    "saescope.sae.norm_topk",
     "saescope.sae.topk",
+    "saescope.sae.fit",
     "saescope.sae.metrics",
     "saescope.training",
     "saescope.steering",

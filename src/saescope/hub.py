@@ -5,16 +5,18 @@ each call. What was fetched once is found again without a network.
 """
 
 import contextlib
+import hashlib
 import io
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from .errors import BadSource, NotFound, StudioError, Unreachable
-from .home import no_space
+from .home import no_space, only_owner
 from .records import Progress
 
 RepoType = Literal["model", "dataset"]
@@ -34,6 +36,17 @@ class Listing:
     repo_type: RepoType
     commit: str
     files: tuple[str, ...]
+    sums: Mapping[str, "Sum"] = field(default_factory=dict)
+    """What the hub says of each file."""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A file's length and hash, as a hub lists them."""
+
+    size: int
+    git: str
+    """The hash of the git blob: of the file itself, or of the pointer that stands for it where LFS keeps it."""
 
 
 def snapshot(
@@ -89,7 +102,95 @@ def list_files(repo_id: str, *, repo_type: RepoType = "model", revision: str | N
         files = huggingface_hub.get_cached_repo_tree(
             repo_id, repo_type=repo_type, revision=commit, cache_dir=_cache_folder()
         )
-    return Listing(repo_id, repo_type, commit, tuple(sorted(file.path for file in files)))
+    sums = {file.path: Sum(file.size, file.blob_id) for file in files}
+    return Listing(repo_id, repo_type, commit, tuple(sorted(sums)), sums)
+
+
+def fetch_checked(listing: Listing, file: str, *, progress: Report | None = None) -> Path:
+    """`fetch` for large files: a download that was cut, in this run or an earlier one, goes on where it ended, and what
+    arrived must have the length and the hash that the hub lists. Raises BadSource where it has not; then nothing of
+    it is kept.
+    """
+    wanted = listing.sums.get(file)
+    if not _offline() and wanted is not None:
+        _fill_cache(listing, file, wanted, progress)
+    path = fetch(listing, file, progress=progress)
+    if wanted is not None and (wrong := _what_is_wrong(path, wanted)):
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise _damaged(listing, file, wrong)
+    return path
+
+
+def _fill_cache(listing: Listing, file: str, wanted: Sum, progress: Report | None) -> None:
+    """Put a file's content where the hub's own cache looks for it, by way of a part that outlives a cut."""
+    from huggingface_hub import file_download as hub
+
+    with _explained(listing.repo_id, listing.repo_type):
+        url = hub.hf_hub_url(
+            listing.repo_id, file, repo_type=listing.repo_type, revision=listing.commit, endpoint=_endpoint()
+        )
+        metadata = hub.get_hf_file_metadata(url, endpoint=_endpoint())
+        name = hub.repo_folder_name(repo_id=listing.repo_id, repo_type=listing.repo_type)
+        blobs = Path(_cache_folder() or hub.constants.HF_HUB_CACHE) / name / "blobs"
+        if not re.fullmatch("[0-9a-f]{16,128}", metadata.etag or ""):
+            return
+        blob, part = blobs / str(metadata.etag), blobs / f"{metadata.etag}.part"
+        if blob.exists():
+            return
+        blobs.mkdir(parents=True, exist_ok=True)
+        with only_owner(blobs / f"{metadata.etag}.part.lock") as alone:
+            if not alone:  # another process fetches it; the hub's own way of sharing takes over
+                return
+            _download(url, part, wanted.size, _bar(progress, file))
+            if wrong := _what_is_wrong(part, wanted):
+                part.unlink()
+                raise _damaged(listing, file, wrong)
+            part.replace(blob)
+
+
+def _download(url: str, part: Path, size: int, bar: Any) -> None:
+    """Fetch what is missing of a file."""
+    from huggingface_hub import file_download as hub
+    from huggingface_hub.utils import build_hf_headers
+
+    with open(part, "r+b" if part.exists() else "w+b") as handle:
+        have = handle.seek(0, os.SEEK_END)
+        if have > size:
+            have = 0
+            handle.truncate(0)
+            handle.seek(0)
+        hub.http_get(url, handle, resume_size=have, headers=build_hf_headers(), tqdm_class=bar, expected_size=size)
+
+
+def _damaged(listing: Listing, file: str, wrong: str) -> BadSource:
+    return BadSource(
+        f"{file!r} of {listing.repo_type} {listing.repo_id!r} did not arrive as it is on the hub: {wrong}",
+        "try again; if it happens again, the repository or what is between you and it is damaged",
+    )
+
+
+def _what_is_wrong(path: Path, wanted: Sum) -> str:
+    """What is wrong with a file's length or hash; empty where nothing is."""
+    size = path.stat().st_size
+    return f"it has {size} bytes, and {wanted.size} are listed" if size != wanted.size else _wrong_hash(path, wanted)
+
+
+def _wrong_hash(path: Path, wanted: Sum) -> str:
+    """What is wrong with a file's hash; empty where nothing is.
+
+    A pointer is a text of a fixed form around the file's SHA-256, so its hash vouches for the file's.
+    """
+    plain, sha256 = hashlib.sha1(f"blob {wanted.size}\0".encode()), hashlib.sha256()
+    with open(path, "rb") as handle:
+        while chunk := handle.read(1 << 20):
+            plain.update(chunk)
+            sha256.update(chunk)
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256.hexdigest()}\nsize {wanted.size}\n"
+    stands_for = hashlib.sha1(f"blob {len(pointer)}\0{pointer}".encode())
+    if wanted.git in (plain.hexdigest(), stands_for.hexdigest()):
+        return ""
+    return f"its hash (SHA-256 {sha256.hexdigest()[:12]}…) is not the one that is listed"
 
 
 def fetch(listing: Listing, file: str, *, progress: Report | None = None) -> Path:
@@ -185,6 +286,9 @@ def _explain(error: Exception, repo_id: str, repo_type: RepoType) -> StudioError
             message = f"{what} was not fetched before, and HF_HUB_OFFLINE keeps the hub at {where} out of reach"
             return Unreachable(message, _OFFLINE[repo_type])
         return _unreachable(error.__cause__ or error, repo_type)
+    if "Consistency check failed" in str(error):
+        lengths = str(error).strip().splitlines()[0].partition(": ")[2]
+        return BadSource(f"a file of {what} did not arrive whole: {lengths[:160]}", "try again")
     if isinstance(error, hub.EntryNotFoundError):
         return NotFound(f"a file of {what} is not on the hub at {where} any more", "try again")
     if isinstance(error, hub.HfHubHTTPError) and error.response.status_code not in (429, *range(500, 600)):

@@ -16,6 +16,10 @@ KINDS: tuple[Kind, ...] = ("topk", "batchtopk", "jumprelu", "relu")
 Mode = Literal["add", "set", "min", "scale", "ablate"]
 Unit = Literal["max", "raw", "norm"]
 Packing = Literal["packed", "documents"]
+SaeFormat = Literal[
+    "auto", "saelens", "dictionary_learning", "sparsify", "llamascopium", "llama_scope", "gemma_scope", "gemma_scope_2",
+    "goodfire", "mapping",
+]  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -59,6 +63,7 @@ _VERBS = {
     "AddDataset": "saescope dataset add",
     "AddModel": "saescope model add",
     "AddSae": "saescope sae add",
+    "CheckSae": "saescope sae check",
     "TrainSae": "saescope train",
     "ExtractFeatures": "saescope extract",
     "BenchExtract": "saescope bench extract",
@@ -116,13 +121,38 @@ class AddSae(Spec):
     name: Name
     """What to call the SAE."""
     source: str
-    """A local folder or file in any supported format, or hf:ORG/NAME/path."""
+    """A local folder or file in any supported format, or hf:ORG/NAME/path[@REVISION]."""
     model: str
     """The language model whose activations it reads."""
-    hookpoint: str
-    """Where it reads them: layers.N.resid_post, layers.N.resid_pre, layers.N.mlp_out, layers.N.attn_out or embed."""
-    format: Literal["auto", "saelens"] = "auto"
+    hookpoint: str | None = None
+    """Where it reads them: layers.N.resid_post, resid_pre, mlp_in, mlp_out or attn_out, or embed; else as files say."""
+    hookpoint_out: str | None = None
+    """Where a transcoder writes; by default as its files say, or the mlp_out beside its mlp_in."""
+    format: SaeFormat = "auto"
     """The library that wrote it; detected by default."""
+    mapping: str | None = None
+    """For a file of plain tensors: a JSON file that says which tensor is which (docs/formats.md)."""
+    scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """What activations were multiplied with in training, where its files do not say it."""
+    split_signs: bool = False
+    """Make two features of each signed one (abstopk): its positive and its negative side, d_sae further on."""
+
+
+class CheckSae(Spec):
+    """Does an SAE fit a model's hookpoint, and if not, why?"""
+
+    sae: str
+    """An SAE of the home, or a folder, file or hf: source of one that is not in it yet."""
+    model: str
+    """The language model."""
+    dataset: str
+    """The dataset to read a little of."""
+    hookpoint: str | None = None
+    """Where to read; by default the SAE's own hookpoint."""
+    samples: int = Field(default=32, gt=0)
+    """Rows of the tokenized dataset to read."""
+    context: int = Field(default=128, gt=1)
+    """Tokens per row."""
 
 
 class TrainSae(Spec):

@@ -33,6 +33,7 @@ _JOBS: dict[type[specs.Spec], str] = {
     specs.AddDataset: "add_dataset",
     specs.AddModel: "add_model",
     specs.AddSae: "add_sae",
+    specs.CheckSae: "check_sae",
     specs.TrainSae: "train_sae",
     specs.ExtractFeatures: "extract_features",
     specs.LabelFeatures: "label_features",
@@ -174,7 +175,7 @@ class Studio:
 
     def show_sae(self, name: str) -> dict[str, Any]:
         """An SAE."""
-        return _job("show").show_sae(catalogue.sae(self.db, name))
+        return _job("show").show_sae(catalogue.sae(self.db, name), self.home)
 
     def sample_dataset(
         self,

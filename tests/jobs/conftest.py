@@ -1,5 +1,6 @@
 """A home with documents, a model whose embedding has more rows than its tokenizer has tokens, and untrained SAEs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,19 @@ def write_sae(folder: Path, **changes: object) -> Path:
         "W_dec": decoder,
         "b_dec": torch.zeros(32),
     }
-    cfg = SaeConfig("topk", 32, D_SAE, k=4)
-    save_sae(KINDS["topk"](SaeConfig(**{**vars(cfg), **changes}), weights), folder)  # type: ignore[arg-type]
+    cfg = replace(SaeConfig("topk", 32, D_SAE, k=4), **changes)  # type: ignore[arg-type]
+    save_sae(KINDS[cfg.kind](cfg, weights), folder)
+    return folder
+
+
+def write_transcoder(folder: Path) -> Path:
+    """A folder with a random skip transcoder of 13 features, which does not say where it reads and writes."""
+    generator = torch.Generator().manual_seed(1)
+    cfg = SaeConfig("topk", 32, D_SAE, k=4, apply_b_dec_to_input=False, d_out=32, skip=True)
+    shapes = KINDS["topk"].shapes(cfg)
+    save_sae(
+        KINDS["topk"](cfg, {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}), folder
+    )
     return folder
 
 

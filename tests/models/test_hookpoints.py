@@ -77,10 +77,23 @@ def test_embed_is_the_output_of_the_token_embedding(family, overrides):
     assert read.shape[-1] == model.hookpoints["embed"] == overrides.get("word_embed_proj_dim", 32)
 
 
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "opt"])
+def test_mlp_in_is_what_the_layers_mlp_makes_its_output_of(family):
+    """OPT's layers have no module that is the MLP as a whole."""
+    model = tiny_model(family)
+    layer = model._structure.layers[1]
+    mlp = next(module for name, module in layer.named_children() if name in ("mlp", "feed_forward"))
+    entering = model.read(IDS, ["layers.1.mlp_in"])["layers.1.mlp_in"]
+    leaving = model.read(IDS, ["layers.1.mlp_out"])["layers.1.mlp_out"]
+    made = mlp(entering)
+    norm = getattr(layer, "post_feedforward_layernorm", None)
+    torch.testing.assert_close(norm(made) if norm is not None else made, leaving)
+
+
 @every_family
 def test_every_hookpoint_has_its_width_and_can_be_edited(family, overrides):
     model = tiny_model(family, **overrides)
-    assert len(model.hookpoints) == 1 + 4 * model.layers
+    assert len(model.hookpoints) == 1 + (4 if family == "opt" else 5) * model.layers
     plain = model.logits(IDS)
     for name, width in model.hookpoints.items():
         seen = []
@@ -149,7 +162,7 @@ def test_names_of_other_libraries_mean_the_same_place(family, given, canonical):
 def test_unknown_hookpoint_lists_the_known(name):
     with pytest.raises(BadValue, match="unknown hookpoint") as error:
         tiny_model().hookpoint(name)
-    assert "embed, layers.N.{attn_out,mlp_out,resid_post,resid_pre} with N from 0 to 2" in error.value.hint
+    assert "embed, layers.N.{attn_out,mlp_in,mlp_out,resid_post,resid_pre} with N from 0 to 2" in error.value.hint
     assert len(str(error.value)) < 200
 
 

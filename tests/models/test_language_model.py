@@ -192,10 +192,11 @@ def test_what_a_model_is(llama):
     assert llama.device.type == "cpu"
     assert llama.dtype is torch.float32
     assert len(llama.tokenizer_fingerprint) == 64
-    assert list(llama.hookpoints)[:5] == [
+    assert list(llama.hookpoints)[:6] == [
         "embed",
         "layers.0.resid_pre",
         "layers.0.attn_out",
+        "layers.0.mlp_in",
         "layers.0.mlp_out",
         "layers.0.resid_post",
     ]

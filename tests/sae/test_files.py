@@ -1,6 +1,7 @@
 """Writing an SAE and reading it back; what SAELens itself must find in the files is in oracles/."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,20 +9,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from saescope.errors import BadSource, Mismatch, NoSpace
-from saescope.sae import KINDS, SaeConfig, load_sae, save_sae
+from saescope.sae import KINDS, Sae, SaeConfig, load_sae, save_sae
+from saescope.sae.kinds import COUNTED
 from saescope.sae.names import hookpoint_name, transformer_lens_name
 
 
-def make(kind: str, **metadata: object):
-    weights = {
-        "W_enc": torch.randn(6, 16),
-        "b_enc": torch.randn(16),
-        "W_dec": torch.nn.functional.normalize(torch.randn(16, 6)),
-        "b_dec": torch.randn(6),
-        "threshold": torch.rand(16),
-    }
-    k = 3 if kind == "topk" else None
-    cfg = SaeConfig(kind, 6, 16, k, model="smol", hookpoint="layers.8.resid_post", metadata=metadata)
+def make(kind: str, skip: bool = False, d_out: int | None = None, **metadata: object) -> Sae:
+    cfg = SaeConfig(kind, 6, 16, model="smol", hookpoint="layers.8.resid_post", metadata=metadata)
+    cfg = replace(cfg, k=4 if kind in COUNTED else None, d_out=d_out, skip=skip)
+    if d_out is not None:
+        cfg = replace(cfg, apply_b_dec_to_input=False, hookpoint_out="layers.8.mlp_out")
+    weights = {name: torch.randn(shape) for name, shape in KINDS[kind].shapes(cfg).items()}
+    weights["W_dec"] = torch.nn.functional.normalize(weights["W_dec"])
     return KINDS[kind](cfg, weights)
 
 
@@ -39,6 +38,17 @@ def test_every_kind_comes_back_bit_for_bit(kind: str, tmp_path: Path) -> None:
     save_sae(back, tmp_path / "again")
     for name in ("cfg.json", "sae_weights.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "sae" / name).read_bytes()
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_transcoder_comes_back_too(kind: str, skip: bool, tmp_path: Path) -> None:
+    sae, x = make(kind, skip, d_out=5), torch.randn(20, 6)
+    save_sae(sae, tmp_path)
+    back = load_sae(tmp_path)
+    assert (back.kind, back.cfg.d_out, back.cfg.skip) == (kind, 5, skip)
+    assert (back.cfg.hookpoint, back.cfg.hookpoint_out) == ("layers.8.resid_post", "layers.8.mlp_out")
+    assert torch.equal(back(x), sae(x))
 
 
 @pytest.mark.parametrize("path", ["", "cfg.json", "sae_weights.safetensors"])
@@ -85,9 +95,11 @@ def change_cfg(folder: Path, **changes: object) -> None:
         ({"k": 0}, "k must be a positive whole number"),
         ({"k": 2.5}, "2.5"),
         ({"d_in": True}, "d_in"),
-        ({"architecture": "gated"}, "'gated' is not supported"),
-        ({"architecture": ["topk"]}, "unknown"),
-        ({"normalize_activations": "covariance_whitening"}, "covariance_whitening"),
+        ({"architecture": "temporal"}, "'temporal' is not supported"),
+        ({"architecture": "saescope:quantum"}, "unknown"),
+        ({"architecture": ["topk"]}, "not a word"),
+        ({"normalize_activations": "covariance_whitening"}, "activation_whitening"),
+        ({"normalize_activations": "batch_norm"}, "batch_norm"),
         ({"apply_b_dec_to_input": "yes"}, "apply_b_dec_to_input"),
         ({"metadata": [1]}, "metadata"),
         ({"trust_remote_code": True}, "trust_remote_code"),

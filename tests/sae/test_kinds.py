@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from saescope.sae import KINDS, Sae, SaeConfig
+from saescope.sae.abs_topk import AbsTopK, split_signs
 from saescope.sae.base import TILE_ROWS
+from saescope.sae.kinds import COUNTED
 
 D_IN, D_SAE, K = 12, 40, 4
 
@@ -19,9 +21,22 @@ def make_sae(kind: str, **changes: object) -> Sae:
         "W_dec": torch.randn(D_SAE, D_IN, generator=generator),
         "b_dec": torch.randn(D_IN, generator=generator),
         "threshold": torch.rand(D_SAE, generator=generator) + 1,
+        "b_mag": torch.randn(D_SAE, generator=generator) * 0.1,
+        "r_mag": torch.randn(D_SAE, generator=generator) * 0.2,
     }
-    cfg = SaeConfig(kind, D_IN, D_SAE, K if kind == "topk" else None)
+    cfg = SaeConfig(kind, D_IN, D_SAE, K if kind in COUNTED else None)
     return KINDS[kind](replace(cfg, **changes), weights)  # type: ignore[arg-type]
+
+
+def make_transcoder(kind: str, d_out: int = 7, skip: bool = True) -> Sae:
+    generator = torch.Generator().manual_seed(4)
+    sae = make_sae(kind)
+    weights = sae.weights | {
+        "W_dec": torch.randn(D_SAE, d_out, generator=generator),
+        "b_dec": torch.randn(d_out, generator=generator),
+        "W_skip": torch.randn(d_out, D_IN, generator=generator),
+    }
+    return KINDS[kind](replace(sae.cfg, d_out=d_out, skip=skip, apply_b_dec_to_input=False), weights)
 
 
 def rows(n: int, seed: int = 0) -> torch.Tensor:
@@ -34,11 +49,19 @@ def test_encode_follows_the_formula(kind: str) -> None:
     pre = ((x - sae.b_dec).double() @ sae.W_enc.double() + sae.b_enc.double()).float()
     if kind == "relu":
         expected = pre.relu()
-    elif kind == "topk":
-        edge = pre.sort(dim=1, descending=True).values[:, K - 1 : K]
-        expected = torch.where(pre >= edge, pre.relu(), 0)
+    elif kind in ("topk", "abstopk", "normtopk"):
+        rank = {"topk": pre, "abstopk": pre.abs(), "normtopk": pre * sae.W_dec.norm(dim=1)}[kind]
+        edge = rank.sort(dim=1, descending=True).values[:, K - 1 : K]
+        expected = torch.where(rank >= edge, pre if kind == "abstopk" else pre.relu(), 0)
+    elif kind == "groupmax":
+        groups = pre.view(len(x), K, D_SAE // K)
+        expected = torch.where(groups == groups.amax(2, keepdim=True), groups.relu(), 0).view(pre.shape)
+    elif kind == "gated":
+        parts = sae.weights
+        strength = (x - sae.b_dec) @ (parts["W_enc"] * parts["r_mag"].exp()) + parts["b_mag"]
+        expected = torch.where(pre > 0, strength.relu(), 0)
     else:
-        expected = torch.where(pre > sae.threshold, pre, 0)
+        expected = torch.where(pre > sae.weights["threshold"], pre, 0)
     torch.testing.assert_close(sae.encode(x), expected)
 
 
@@ -50,7 +73,7 @@ def test_columns_and_dense_features_are_the_same(kind: str, n: int) -> None:
     dense = torch.zeros(n, D_SAE)
     dense[active.rows, active.features] = active.values
     torch.testing.assert_close(dense, sae.encode(x))
-    assert bool((active.values > 0).all())
+    assert bool((active.values != 0).all() if sae.signed else (active.values > 0).all())
     place = active.rows * D_SAE + active.features
     assert bool((place.diff() > 0).all()), "ordered by row, then by feature"
 
@@ -83,7 +106,7 @@ def test_sparse_and_dense_decode_agree(kind: str) -> None:
     sae, x = make_sae(kind), rows(30)
     values, indices = sae.encode_sparse(x)
     features = sae.encode(x)
-    assert values.shape[1] == (K if kind == "topk" else int((features > 0).sum(1).max()))
+    assert values.shape[1] == (K if kind == "topk" else int((features != 0).sum(1).max()))
     assert not bool(indices[values == 0].any()), "unused places hold index 0"
     torch.testing.assert_close(sae.decode_sparse(values, indices), sae.decode(features))
     torch.testing.assert_close(sae.decode(features), sae(x))
@@ -163,18 +186,68 @@ def test_a_negative_threshold_lets_no_negative_activation_through() -> None:
     assert bool((sae.active(rows(20)).values > 0).all())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "groupmax"])
 def test_a_width_that_is_no_multiple_of_eight_works(kind: str) -> None:
     whole = make_sae(kind)
-    cut = KINDS[kind](
-        replace(whole.cfg, d_sae=37),
-        {name: getattr(whole, name).data.clone() for name in whole.tensors}
-        | {
-            "W_enc": whole.W_enc[:, :37],
-            "b_enc": whole.b_enc[:37],
-            "W_dec": whole.W_dec[:37],
-            "threshold": torch.ones(37),
-        },
-    )
+    cut_weights = {
+        name: weight[:, :37] if name == "W_enc" else weight if name == "b_dec" else weight[:37]
+        for name, weight in whole.weights.items()
+    }
+    cut = KINDS[kind](replace(whole.cfg, d_sae=37), cut_weights)
     active, dense = cut.active(rows(20)), cut.encode(rows(20))
     assert torch.equal(dense.nonzero(), torch.stack([active.rows, active.features], 1))
+
+
+# ---- transcoders ----
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_transcoder_writes_what_its_own_formula_says(kind: str) -> None:
+    sae, x = make_transcoder(kind), rows(20)
+    features = sae.encode(x)
+    assert sae(x).shape == (20, 7)
+    torch.testing.assert_close(sae(x), sae.decode(features) + x @ sae.W_skip.T)
+    torch.testing.assert_close(sae.decode(features), features @ sae.W_dec + sae.b_dec)
+    assert sae.decode_sparse(*sae.encode_sparse(x)).shape == (20, 7)
+    assert sae.delta(x, torch.tensor([3]), torch.ones(20, 1)).shape == (20, 7)
+
+
+def test_a_transcoder_without_a_skip_adds_none_of_its_input() -> None:
+    sae, x = make_transcoder("relu", skip=False), rows(5)
+    torch.testing.assert_close(sae(x), sae.decode(sae.encode(x)))
+    assert "W_skip" not in sae.weights
+
+
+# ---- signs ----
+
+
+def test_split_signs_computes_the_same_with_twice_the_features() -> None:
+    sae, x = make_sae("abstopk"), rows(300)
+    assert isinstance(sae, AbsTopK)
+    split = split_signs(sae)
+    positive, negative = split.encode(x).split(D_SAE, dim=1)
+    assert (split.kind, split.d_sae, split.signed) == ("topk", 2 * D_SAE, False)
+    torch.testing.assert_close(positive - negative, sae.encode(x))
+    assert not bool(((positive > 0) & (negative > 0)).any())
+    torch.testing.assert_close(split(x), sae(x))
+
+
+# ---- how far a feature is from being silent ----
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_preactivation_lowered_by_its_excess_is_silent(kind: str) -> None:
+    sae, x = make_sae(kind), rows(60)
+    features = torch.arange(D_SAE)
+    f = sae.encode(x)
+    pre = (x - sae.b_dec) @ sae.W_enc + sae.b_enc
+    excess = sae.excess(f, features)
+    assert torch.equal(excess != 0, f != 0)
+    lowered = pre - excess - 1e-4 * f.sign()
+    for row, feature in f.nonzero().tolist():
+        one = pre[row].clone()
+        one[feature] = lowered[row, feature]
+        assert abs(float(sae._activation(one[None])[0, feature])) < 1e-3
+    nearly = pre - 0.9 * excess
+    if kind in ("relu", "jumprelu", "batchtopk", "gated"):
+        assert torch.equal(sae._activation(nearly) != 0, f != 0)

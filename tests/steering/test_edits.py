@@ -1,13 +1,15 @@
 """Edits on rows, on real SAEs with random weights whose encoder and decoder are not tied."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from saescope.errors import BadValue, Mismatch, NotFound
 from saescope.sae.base import SaeConfig
-from saescope.sae.kinds import KINDS
+from saescope.sae.kinds import COUNTED, KINDS
 from saescope.specs import Edit
-from saescope.steering.edits import FeatureEdits
+from saescope.steering.edits import FeatureEdits, edits_of
 
 D_IN, D_SAE, K = 16, 48, 6
 EVERY_KIND = pytest.mark.parametrize("kind", sorted(KINDS))
@@ -28,7 +30,20 @@ def make_sae(kind="topk", *, seed=0, **config):
     }
     if kind in ("jumprelu", "batchtopk"):
         weights["threshold"] = 0.5 + random(D_SAE).abs()
-    cfg = SaeConfig(kind=kind, d_in=D_IN, d_sae=D_SAE, k=K if kind == "topk" else None, **config)
+    if kind == "gated":
+        weights |= {"b_mag": 0.1 * random(D_SAE), "r_mag": 0.2 * random(D_SAE)}
+    cfg = SaeConfig(kind=kind, d_in=D_IN, d_sae=D_SAE, k=K if kind in COUNTED else None, **config)
+    return KINDS[kind](cfg, weights)
+
+
+def make_transcoder(kind="topk", d_out=9):
+    sae = make_sae(kind)
+    generator = torch.Generator().manual_seed(5)
+    weights = sae.weights | {
+        "W_dec": torch.randn(D_SAE, d_out, generator=generator),
+        "b_dec": torch.randn(d_out, generator=generator),
+    }
+    cfg = replace(sae.cfg, d_out=d_out, apply_b_dec_to_input=False, hookpoint_out="there")
     return KINDS[kind](cfg, weights)
 
 
@@ -113,6 +128,8 @@ def test_ablating_a_feature_that_is_nowhere_active_gives_the_same_tensor_back():
 @pytest.mark.parametrize("text", ["5:add:0", "5:add:0:norm", "5:add:0:raw", "5:scale:1", "5:min:0", "5:min:-1:raw"])
 def test_an_edit_that_asks_for_nothing_gives_the_same_tensor_back(kind, text):
     sae, h = make_sae(kind), make_h(dtype=torch.bfloat16)
+    if sae.signed and ":min:" in text:
+        pytest.skip("a feature may be below such a minimum")
     assert edited(sae, h, text, maxima={5: 2.0}) is h
 
 
@@ -225,3 +242,30 @@ def test_an_amount_that_float32_cannot_hold_is_refused(text, maxima):
 def test_an_edit_of_what_is_no_index_is_refused(text):
     with pytest.raises(BadValue, match="cannot be read"):
         Edit.parse(text)
+
+
+# ---- transcoders: read in one place, written in another ----
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("text", ["5:add:2:raw", "5:set:3:raw", "5:scale:0", "5:ablate"])
+def test_a_transcoders_edit_adds_the_decoded_difference_where_it_writes(kind, text):
+    sae, entering = make_transcoder(kind), make_h()
+    leaving = torch.randn(3, 7, 9, generator=torch.Generator().manual_seed(8))
+    edits = edits_of(sae, [Edit.parse(text)], {})
+    (reads, read), (writes, write) = edits.places("here")
+    assert (reads, writes) == ("here", "there")
+    assert read(entering) is entering
+    f = sae.encode(entering)[..., 5:6]
+    after = {"add": f + 2, "set": torch.full_like(f, 3.0), "scale": 0 * f, "ablate": 0 * f}[text.split(":")[1]]
+    expected = leaving + (after - f) * sae.W_dec[5]
+    expected[:, 0] = leaving[:, 0]
+    torch.testing.assert_close(write(leaving), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_transcoder_at_places_of_other_widths_is_refused():
+    edits = edits_of(make_transcoder(), [Edit.parse("5:ablate")], {})
+    (_, read), (_, write) = edits.places("here")
+    read(make_h())
+    with pytest.raises(Mismatch, match="writes 9 numbers per token, the hookpoint has 20"):
+        write(torch.randn(3, 7, 20))

@@ -16,6 +16,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+_LFS = (".safetensors", ".npz", ".pt")
+
+
+def _blob(data: bytes) -> str:
+    """The hash git knows a file by."""
+    return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
+
 
 class _Refused(Exception):
     def __init__(self, status: int, code: str) -> None:
@@ -26,10 +33,17 @@ class _Hub:
     """The repositories, and what goes wrong with them on purpose."""
 
     def __init__(
-        self, repos: Mapping[str, Path], gated: Collection[str], cut: Collection[str], status: int | None
+        self,
+        repos: Mapping[str, Path],
+        gated: Collection[str],
+        cut: Collection[str],
+        status: int | None,
+        altered: Collection[str],
+        mislisted: Collection[str],
     ) -> None:
         self.repos = {key: Path(folder) for key, folder in repos.items()}
         self.gated, self.cut, self.status = gated, cut, status
+        self.altered, self.mislisted = altered, mislisted
         self.requests: list[str] = []
 
     def find(self, kind: str, parts: list[str], verbs: tuple[str, ...]) -> tuple[str, list[str]]:
@@ -127,17 +141,24 @@ class _Handler(BaseHTTPRequestHandler):
         """Every file, and every folder on the way to one."""
         folders = sorted({p.as_posix() for name in names for p in Path(name).parents} - {"."})
         return [{"type": "directory", "oid": "0" * 40, "size": 0, "path": path} for path in folders] + [
-            {
-                "type": "file",
-                "oid": self._etag(folder / name),
-                "size": (folder / name).stat().st_size,
-                "path": name,
-            }
-            for name in names
+            self._entry(folder / name, name) for name in names
         ]
 
+    def _entry(self, path: Path, name: str) -> dict:
+        """Weights are listed as LFS keeps them, by the git hash of a pointer; other files by their own."""
+        data = path.read_bytes()
+        size = len(data) + (1 if name in self.hub.mislisted else 0)
+        entry = {"type": "file", "size": size, "path": name}
+        if path.suffix not in _LFS:
+            return entry | {"oid": _blob(data)}
+        oid = hashlib.sha256(data).hexdigest()
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(data)}\n".encode()
+        lfs = {"oid": oid, "size": size, "pointerSize": len(pointer)}
+        return entry | {"oid": _blob(pointer), "lfs": lfs}
+
     def _etag(self, path: Path) -> str:
-        return hashlib.sha1(path.read_bytes()).hexdigest()
+        data = path.read_bytes()
+        return hashlib.sha256(data).hexdigest() if path.suffix in _LFS else _blob(data)
 
     def _file(self, kind: str, parts: list[str]) -> None:
         key, rest = self.hub.find(kind, parts, ("resolve",))
@@ -146,6 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in self.hub.files(folder):
             raise _Refused(404, "EntryNotFound")
         data = (folder / name).read_bytes()
+        if name in self.hub.altered:
+            data = data[:-1] + bytes([data[-1] ^ 1])
         headers = {
             "ETag": f'"{self._etag(folder / name)}"',
             "X-Repo-Commit": commit,
@@ -153,6 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         status, wanted = 200, self.headers.get("Range", "")
         if wanted.startswith("bytes="):
+            self.hub.requests[-1] += f" {wanted}"
             first, _, last = wanted.removeprefix("bytes=").partition("-")
             start = int(first) if first else len(data) - int(last)
             stop = min(int(last) + 1, len(data)) if first and last else len(data)
@@ -182,14 +206,18 @@ def hub_server(
     gated: Collection[str] = (),
     cut: Collection[str] = (),
     status: int | None = None,
+    altered: Collection[str] = (),
+    mislisted: Collection[str] = (),
     requests: list[str] | None = None,
 ) -> Iterator[str]:
     """Serve folders as repositories; yields the address to use as HF_ENDPOINT.
 
     `gated`: keys that need terms to be accepted. `cut`: file names whose download breaks off half-way.
-    `status`: what every request is answered with instead. `requests`: a list that gets each "METHOD /path".
+    `status`: what every request is answered with instead. `altered`: file names whose last byte is wrong.
+    `mislisted`: file names that are listed a byte longer than they are. `requests`: a list that gets each
+    "METHOD /path", and the range asked for behind it.
     """
-    hub = _Hub(repos, gated, cut, status)
+    hub = _Hub(repos, gated, cut, status, altered, mislisted)
     if requests is not None:
         hub.requests = requests
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))

@@ -157,7 +157,7 @@ def _random_sae(kind: str, d_sae: int, x: Float[Tensor, "n d_in"], seed: int) ->
         weights["b_enc"] -= edge if kind == "relu" else 0.0
         weights["threshold"] = torch.full((d_sae,), float(edge), device=x.device)
     cfg = SaeConfig(kind=kind, d_in=d_in, d_sae=d_sae, k=_K if kind == "topk" else None)
-    return KINDS[kind](cfg, {name: weights[name] for name in KINDS[kind].tensors}).pack()
+    return KINDS[kind](cfg, {name: weights[name] for name in KINDS[kind].shapes(cfg)}).pack()
 
 
 def _warm_up(setting: _Setting) -> None:

@@ -17,7 +17,7 @@ from ..models.language_model import LanguageModel
 from ..models.load import load_model
 from ..records import Progress
 from ..sae.base import Sae
-from ..sae.files import load_sae
+from ..sae.files import read_sae
 from ..specs import Packing
 from ..store import catalogue
 from ..store.database import Database
@@ -84,7 +84,7 @@ class Context:
             folder = self.home.artifact("saes", record.id)
             if not folder.is_dir():
                 raise BrokenHome(f"the files of SAE {name!r} are gone from the home", f"remove and add {name!r} again")
-            self._saes[record.id] = load_sae(folder, device=str(self.device)).eval().pack()
+            self._saes[record.id] = read_sae(folder, device=str(self.device)).eval().pack()
         return record, self._saes[record.id]
 
     def keep_model(self, record: records.Model, model: LanguageModel) -> None:
@@ -137,6 +137,14 @@ class Context:
                 f"SAE {record.name!r} reads {sae.d_in} numbers, and {hookpoint} of model {record.model!r} has {width}",
                 "choose the model and hookpoint it was trained on",
             )
+        if sae.cfg.transcoder:
+            leaving = model.hookpoint(sae.cfg.hookpoint_out)
+            if sae.cfg.width_out != model.hookpoints[leaving]:
+                raise Mismatch(
+                    f"transcoder {record.name!r} writes {sae.cfg.width_out} numbers, and {leaving} of model "
+                    f"{record.model!r} has {model.hookpoints[leaving]}",
+                    "choose the model and hookpoint it was trained on",
+                )
         return hookpoint
 
     def work_folder(self, name: str) -> Path:

@@ -8,16 +8,14 @@ from typing import Any
 
 from ..errors import BadValue, NameTaken
 from ..home import no_space, sync_folder, sync_tree
-from ..sae.files import save_sae
+from ..sae.files import EXPORTS, export_sae
 from .context import Context
-
-FORMATS = ("saelens",)
 
 
 def run(name: str, folder: Path, format: str, context: Context) -> dict[str, Any]:
     """Write the folder beside its place and rename it; an existing one is left alone."""
-    if format not in FORMATS:
-        raise BadValue(f"unknown format {format!r}", f"formats: {', '.join(FORMATS)}")
+    if format not in EXPORTS:
+        raise BadValue(f"unknown format {format!r}", f"formats: {', '.join(EXPORTS)}")
     record, sae = context.sae(name)
     folder = Path(os.path.expanduser(folder)).absolute()
     if folder.exists():
@@ -25,7 +23,7 @@ def run(name: str, folder: Path, format: str, context: Context) -> dict[str, Any
     draft = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         draft.mkdir(parents=True)
-        save_sae(sae, draft)
+        export_sae(sae, draft, format)
         sync_tree(draft)
         os.rename(draft, folder)
         sync_folder(folder.parent)

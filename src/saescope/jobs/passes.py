@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..data.tokens import TokenStore
-from ..errors import Mismatch, NameTaken
+from ..errors import Mismatch, NameTaken, WrongRequest
 from ..extraction.state import Settings
 from ..fingerprint import content_hash
 from ..models.language_model import LanguageModel
@@ -114,6 +114,11 @@ def _parts(spec: ExtractFeatures, context: Context) -> tuple[list[Part], Model, 
     parts = []
     for info, name in zip(infos, wanted, strict=True):
         _, sae = context.sae(info.name)
+        if sae.signed:
+            raise WrongRequest(
+                f"SAE {info.name!r} has features that may be negative ({sae.kind}), which an extraction cannot count",
+                "add it again with --split-signs: each feature becomes its positive and its negative side",
+            )
         parts.append(Part(info, sae, context.check_fits(info, sae, model), name))
     return parts, record, model
 

@@ -1,9 +1,11 @@
 """What is shown of a dataset, a model or an SAE: the documents of contract.md."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from ..data.token_store import TokenStore
+from ..errors import BrokenHome
 from ..home import Home
 from ..records import Dataset, Model, SaeInfo
 from .tokenized import token_stores
@@ -42,6 +44,21 @@ def show_model(record: Model) -> dict[str, Any]:
     return record.to_json() | {"hookpoints": points}
 
 
-def show_sae(record: SaeInfo) -> dict[str, Any]:
-    """An SAE."""
-    return record.to_json()
+def show_sae(record: SaeInfo, home: Home) -> dict[str, Any]:
+    """An SAE, with what its configuration adds to its record."""
+    try:
+        cfg = json.loads((home.artifact("saes", record.id) / "cfg.json").read_text())
+    except (OSError, ValueError):
+        raise BrokenHome(
+            f"the files of SAE {record.name!r} are gone from the home", f"remove and add {record.name!r} again"
+        ) from None
+    metadata = cfg.get("metadata") or {}
+    kept = metadata.get("saescope") or {}
+    return record.to_json() | {
+        "k": cfg.get("k"),
+        "format": (kept.get("origin") or {}).get("format", "saescope"),
+        "d_out": cfg.get("d_out"),
+        "hookpoint_out": metadata.get("hookpoint_out"),
+        "skip": "skip" in cfg.get("architecture", ""),
+        "notes": kept.get("notes") or [],
+    }

@@ -92,7 +92,7 @@ def _carry_out(
     record = _keep(sae, name, model_record.name, dataset, hookpoint, metrics, context)
     context.clear_work(work)
     return {
-        **show_sae(record),
+        **show_sae(record, context.home),
         "sae": record.name,
         "steps": trainer.steps,
         "tokens": trainer.tokens,

@@ -130,7 +130,16 @@ def check_fit(job: Pass) -> tuple[list[Probe], Seen]:
     """FVU and L0 of each SAE on the first samples; stops when one explains less than nothing, unless forced."""
     first = slice(0, min(block_samples(job.spec.context) // 2 or 1, job.rows.samples))
     seen, inputs = _read(job, first)
-    return [_fit(job, part, x) for part, x in zip(job.parts, inputs, strict=True)], seen
+    return [_fit(job, part, x, _wanted(job, part, first)) for part, x in zip(job.parts, inputs, strict=True)], seen
+
+
+def _wanted(job: Pass, part: Part, block: slice) -> torch.Tensor | None:
+    """What a transcoder should write for the tokens of a block; None for an SAE, which should write what it reads."""
+    if not part.sae.cfg.transcoder:
+        return None
+    ids, valid, _ = load_block(job.rows, block, job.spec.include_special, job.model.device)
+    leaving = part.sae.cfg.hookpoint_out
+    return job.model.read(ids, [leaving])[leaving][valid].float()
 
 
 def _read(job: Pass, block: slice) -> tuple[Seen, list[torch.Tensor]]:
@@ -150,10 +159,10 @@ def _read(job: Pass, block: slice) -> tuple[Seen, list[torch.Tensor]]:
     return Seen(batches, *counts, model=read - clock, encode=done - read), inputs
 
 
-def _fit(job: Pass, part: Part, x: torch.Tensor) -> Probe:
+def _fit(job: Pass, part: Part, x: torch.Tensor, y: torch.Tensor | None) -> Probe:
     if not len(x):
         return Probe(0.0, 0.0, 0.0, 0)
-    measured = probe(part.sae, x)
+    measured = probe(part.sae, x, y)
     if measured.fvu >= 1.0:
         found = f"(fraction of variance unexplained {measured.fvu:.2f}, L0 {measured.l0:.0f})"
         line = f"SAE {part.record.name!r} explains less than nothing of {part.hookpoint} {found}"

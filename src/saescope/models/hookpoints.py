@@ -3,7 +3,8 @@
 The token embedding's parent is the decoder; its longest list of modules are the layers. Inside a layer,
 `attn_out` and `mlp_out` are the two outputs that, added to what entered, give what leaves: the probe runs one
 layer on four tokens and takes the pair of modules for which that holds. So a norm after the sublayer (Gemma),
-parallel sublayers (GPT-NeoX, Phi) and tuples or plain tensors as outputs need no list of classes.
+parallel sublayers (GPT-NeoX, Phi) and tuples or plain tensors as outputs need no list of classes. `mlp_in`, where
+transcoders read, is what the layer's one MLP module is given: behind the norm, its gain included.
 """
 
 import re
@@ -22,7 +23,7 @@ _MLP = re.compile(r"mlp|feed_?forward|ffn|moe|^fc2$", re.IGNORECASE)
 _NORM = re.compile(r"norm|^ln", re.IGNORECASE)
 _NEITHER = re.compile(r"norm|^ln|dropout|^fc1$", re.IGNORECASE)
 _TRANSFORMER_LENS = re.compile(r"blocks\.(\d+)\.hook_(resid_pre|resid_post|attn_out|mlp_out)")
-_OURS = re.compile(r"layers\.(\d+)\.(resid_pre|resid_post|attn_out|mlp_out)")
+_OURS = re.compile(r"layers\.(\d+)\.(resid_pre|resid_post|attn_out|mlp_in|mlp_out)")
 
 Reader = Callable[[Tensor], Tensor | None]
 
@@ -124,13 +125,15 @@ def find_structure(model: nn.Module) -> Structure:
     seen = _probe(decoder, embedding, layers[0])
     d_model = seen.leaving.shape[-1]
     points = {"embed": Hookpoint("embed", embedding, "output", seen.embedded.shape[-1])}
-    names = _sublayers(seen)
+    found = {**_sublayers(seen), "mlp_in": _mlp(seen)}
+    names = {kind: found[kind] for kind in ("attn_out", "mlp_in", "mlp_out") if kind in found}
     for n, layer in enumerate(layers):
         points[f"layers.{n}.resid_pre"] = Hookpoint(f"layers.{n}.resid_pre", layer, "input", d_model, layer)
         for kind, child in names.items():
             if child in dict(layer.named_children()):
                 module = layer.get_submodule(child)
-                points[f"layers.{n}.{kind}"] = Hookpoint(f"layers.{n}.{kind}", module, "output", d_model, layer)
+                side = "input" if kind == "mlp_in" else "output"
+                points[f"layers.{n}.{kind}"] = Hookpoint(f"layers.{n}.{kind}", module, side, d_model, layer)
         points[f"layers.{n}.resid_post"] = Hookpoint(f"layers.{n}.resid_post", layer, "output", d_model, layer)
     return Structure(decoder, layers, d_model, points, _aliases(model, decoder, points))
 
@@ -216,6 +219,12 @@ def _sublayers(seen: _Seen) -> dict[str, str]:
             if a != m and after_attention and after_mlp:
                 return {"attn_out": a, "mlp_out": m}
     return {}
+
+
+def _mlp(seen: _Seen) -> str:
+    """The one child that is an MLP as a whole, given rows of the residual's width; empty where there is none."""
+    found = [name for name in seen.inputs if _MLP.search(name) and not _NEITHER.search(name) and name != "fc2"]
+    return found[0] if len(found) == 1 else ""
 
 
 def _rounding(seen: _Seen) -> Tensor:

@@ -2,7 +2,7 @@
 
 from .base import Active, Sae, SaeConfig
 from .batch_topk import BatchTopK
-from .files import load_sae, save_sae
+from .files import export_sae, load_sae, read_sae, save_sae
 from .jumprelu import JumpReLU
 from .kinds import KINDS
 from .metrics import Reconstruction, fvu, l0
@@ -19,8 +19,10 @@ __all__ = [
     "Sae",
     "SaeConfig",
     "TopK",
+    "export_sae",
     "fvu",
     "l0",
     "load_sae",
+    "read_sae",
     "save_sae",
 ]

@@ -5,14 +5,20 @@ The canonical form, for a row x of d_in numbers in the model's own units, in thi
     z   = normalise(x)                            none, layer_norm or constant_norm_rescale (see `normalise`)
     z   = z - b_dec                               only if cfg.apply_b_dec_to_input
     pre = z @ W_enc + b_enc                       W_enc [d_in, d_sae]
-    f   = activation(pre)                         the kind: TopK, BatchTopK, JumpReLU, ReLU
+    f   = activation(pre)                         the kind: ReLU, JumpReLU, BatchTopK, TopK, NormTopK, AbsTopK,
+                                                  GroupMax, Gated
     x^  = undo(f @ W_dec + b_dec)                 W_dec [d_sae, d_in]; undo() restores the row's own scale
+    x^  = x^ + x @ W_skip.T                       only if cfg.skip; W_skip [d_out, d_in], x as it came
+
+A transcoder is the same with W_dec [d_sae, d_out] and b_dec [d_out]: x^ is then what the model has at another
+hookpoint, and b_dec is never subtracted from the input. Of a Gated SAE, b_enc is the gate's bias.
 
 Nothing else is multiplied in anywhere. A factor that a library keeps beside its weights is folded into them
-when they are read: a scale s of the input (train on x / s) becomes b_enc * s, b_dec * s, threshold * s; a
-norm n of a decoder row that scales the feature becomes W_enc * n, b_enc * n, threshold * n, W_dec / n. Biases
-are never merged (b_dec is subtracted, not multiplied into b_enc), so that a pre-activation on a threshold
-stays on it. SAEs trained here have unit decoder rows: a feature's value is the length of what it adds to x^.
+when they are read (`formats/fold.py`): a scale s of the input (it was trained on s * x) becomes W_enc * s,
+W_dec / s, b_dec / s; a whitening (x - m) @ M becomes M @ W_enc, W_dec @ M^-1, b_dec @ M^-1 + m; a norm n of a decoder
+row that scales the feature becomes W_enc * n, b_enc * n, threshold * n, W_dec / n. Biases are never merged on
+reading (b_dec is subtracted, not multiplied into b_enc), so that a pre-activation on a threshold stays on it.
+SAEs trained here have unit decoder rows: a feature's value is the length of what it adds to x^.
 """
 
 from collections.abc import Iterator, Mapping
@@ -61,6 +67,27 @@ class SaeConfig:
     normalise: Normalisation = "none"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """What else its file says: dataset, context, seed, tokens, versions."""
+    d_out: int | None = None
+    """Numbers a transcoder writes; None for an SAE, which writes what it reads."""
+    skip: bool = False
+    """Whether a transcoder adds x @ W_skip.T to what it writes."""
+    hookpoint_out: str = ""
+    """Where a transcoder writes."""
+    dtype: str = "float32"
+    """The type its file holds its weights in."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """The format it was read from, and what that format's own configuration says."""
+    notes: tuple[str, ...] = ()
+    """What its file leaves open, one sentence each."""
+
+    @property
+    def transcoder(self) -> bool:
+        return self.d_out is not None
+
+    @property
+    def width_out(self) -> int:
+        """Numbers in a row of the reconstruction."""
+        return self.d_in if self.d_out is None else self.d_out
 
 
 class Undo(NamedTuple):
@@ -92,19 +119,40 @@ class Sae(nn.Module):
     """
 
     kind: ClassVar[str]
-    tensors: ClassVar[tuple[str, ...]] = ("W_enc", "b_enc", "W_dec", "b_dec")
+    per_feature: ClassVar[tuple[str, ...]] = ()
+    """What the kind has besides, one number for each feature."""
+    signed: ClassVar[bool] = False
+    """Whether a feature can be negative."""
 
     W_enc: Float[nn.Parameter, "d_in d_sae"]
     b_enc: Float[nn.Parameter, "d_sae"]
-    W_dec: Float[nn.Parameter, "d_sae d_in"]
-    b_dec: Float[nn.Parameter, "d_in"]
+    W_dec: Float[nn.Parameter, "d_sae d_out"]
+    b_dec: Float[nn.Parameter, "d_out"]
+    W_skip: Float[nn.Parameter, "d_out d_in"]
 
     def __init__(self, cfg: SaeConfig, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.cfg = cfg
-        for name in self.tensors:
+        for name in self.shapes(cfg):
             self.register_parameter(name, nn.Parameter(weights[name], requires_grad=False))
         self._packed: PackedLinear | None = None
+
+    @classmethod
+    def shapes(cls, cfg: SaeConfig) -> dict[str, tuple[int, ...]]:
+        """Every weight of an SAE of this kind, and its shape."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "W_enc": (cfg.d_in, cfg.d_sae),
+            "b_enc": (cfg.d_sae,),
+            "W_dec": (cfg.d_sae, cfg.width_out),
+            "b_dec": (cfg.width_out,),
+            **dict.fromkeys(cls.per_feature, (cfg.d_sae,)),
+        }
+        return shapes | {"W_skip": (cfg.width_out, cfg.d_in)} if cfg.skip else shapes
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """Every weight by its name."""
+        return {name: getattr(self, name).detach() for name in self.shapes(self.cfg)}
 
     @property
     def d_in(self) -> int:
@@ -168,37 +216,49 @@ class Sae(nn.Module):
             tile.rows.add_(number * self.tile_rows)
         return Active(*(torch.cat(column) for column in zip(*tiles, strict=True)))
 
-    def decode(self, features: Float[Tensor, "*batch d_sae"]) -> Float[Tensor, "*batch d_in"]:
-        """The reconstruction in x's own units; not for SAEs that normalise row by row (`forward` is)."""
+    def decode(self, features: Float[Tensor, "*batch d_sae"]) -> Float[Tensor, "*batch d_out"]:
+        """The reconstruction in x's own units, without any skip; not for SAEs that normalise rows (`forward` is)."""
         self._check_linear("decode")
         return features.to(self.W_dec.dtype) @ self.W_dec + self.b_dec
 
     def decode_sparse(
         self, values: Float[Tensor, "*batch k"], indices: Int[Tensor, "*batch k"]
-    ) -> Float[Tensor, "*batch d_in"]:
+    ) -> Float[Tensor, "*batch d_out"]:
         """`decode` of what `encode_sparse` gave; nothing of width d_sae is made."""
         self._check_linear("decode_sparse")
         return self._sum_rows(values, indices) + self.b_dec
 
-    def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_in"]:
-        """The reconstruction of x, row normalisation included: what the original library's user gets."""
+    def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
+        """The reconstruction of x, row normalisation and skip included: what the original library's user gets."""
         z, undo = self._inputs(x)
         features = self._activation(self._pre(z))
         x_hat = features @ self.W_dec + self.b_dec
         if undo.scale is not None:
             x_hat = x_hat * undo.scale
-        return x_hat if undo.shift is None else x_hat + undo.shift
+        if undo.shift is not None:
+            x_hat = x_hat + undo.shift
+        return x_hat + x.to(x_hat.dtype) @ self.W_skip.T if self.cfg.skip else x_hat
 
     def delta(
         self,
         x: Float[Tensor, "batch d_in"],
         features: Int[Tensor, "n"],
         change: Float[Tensor, "batch n"],
-    ) -> Float[Tensor, "batch d_in"]:
-        """dec(f + change) - dec(f) in x's own units: what to add to x so that these features so change."""
+    ) -> Float[Tensor, "batch d_out"]:
+        """dec(f + change) - dec(f) in x's own units: what to add where the SAE writes so that these features so
+        change.
+        """
         moved = change.to(self.W_dec.dtype) @ self.W_dec[features]
         scale = self._inputs(x)[1].scale
         return moved if scale is None else moved * scale
+
+    def excess(self, f: Float[Tensor, "batch n"], features: Int[Tensor, "n"]) -> Float[Tensor, "batch n"]:
+        """How far the pre-activation of an active feature lies beyond where the feature is silent; 0 where it is
+        silent already.
+
+        f: its value. The kinds with ranks are silent for certain at a pre-activation of 0, mostly sooner.
+        """
+        return f
 
     def _inputs(self, x: Float[Tensor, "*batch d_in"]) -> tuple[Float[Tensor, "*batch d_in"], Undo]:
         """What the encoder matrix is given."""
@@ -228,17 +288,17 @@ class Sae(nn.Module):
 
     def _sum_rows(
         self, values: Float[Tensor, "*batch k"], indices: Int[Tensor, "*batch k"]
-    ) -> Float[Tensor, "*batch d_in"]:
+    ) -> Float[Tensor, "*batch d_out"]:
         width = values.shape[-1]
         if not width:
-            return self.b_dec.new_zeros(*values.shape[:-1], self.d_in)
+            return self.b_dec.new_zeros(*values.shape[:-1], self.cfg.width_out)
         flat = nn.functional.embedding_bag(
             indices.reshape(-1, width),
             self.W_dec,
             per_sample_weights=values.reshape(-1, width).to(self.W_dec.dtype),
             mode="sum",
         )
-        return flat.view(*values.shape[:-1], self.d_in)
+        return flat.view(*values.shape[:-1], self.cfg.width_out)
 
     def _check_linear(self, what: str) -> None:
         if self.cfg.normalise != "none":
@@ -256,9 +316,12 @@ class Sae(nn.Module):
 class ThresholdSae(Sae):
     """The kinds whose feature is relu(pre) where pre > threshold (strictly), and 0 elsewhere."""
 
-    tensors = (*Sae.tensors, "threshold")
+    per_feature = ("threshold",)
 
     threshold: Float[nn.Parameter, "d_sae"]
+
+    def excess(self, f: Float[Tensor, "batch n"], features: Int[Tensor, "n"]) -> Float[Tensor, "batch n"]:
+        return torch.where(f > 0, f - self._limit().float()[features], 0)
 
     def _activation(self, pre: Float[Tensor, "*batch d_sae"]) -> Float[Tensor, "*batch d_sae"]:
         return torch.where(pre > self._limit(), pre, 0)

@@ -13,6 +13,7 @@ _BYTES = {
     "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
 }  # fmt: skip
 _LONGEST = 16 * 2**20
+_LFS = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,22 @@ def read_header(path: Path) -> dict[str, TensorHead]:
     return heads
 
 
+def check_not_lfs(path: Path) -> None:
+    """BadSource where a file that cannot be read or is a stand-in lies in the place of the real one."""
+    try:
+        with open(path, "rb") as file:
+            first = file.read(len(_LFS))
+    except OSError as error:
+        raise BadSource(f"{str(path)!r} cannot be read: {error.strerror}", "check the path") from None
+    if first == _LFS:
+        raise _lfs(path)
+
+
 def _header_length(path: Path, size: int, first: bytes) -> int:
     if size == 0:
         raise _bad(path, "the file is empty")
-    if first.startswith(b"version "):
-        raise _bad(path, "it is a Git LFS pointer: the real file was not downloaded")
+    if first == _LFS[:8]:
+        raise _lfs(path)
     if len(first) < 8:
         raise _bad(path, f"{size} bytes are less than the 8 of a header length")
     (length,) = struct.unpack("<Q", first)
@@ -99,12 +111,25 @@ def _check_bytes(path: Path, heads: dict[str, TensorHead], entries: dict, total:
         raise _bad(path, f"{total - place} bytes at its end belong to no tensor")
 
 
+def _lfs(path: Path) -> BadSource:
+    return BadSource(
+        f"{str(path)!r} is a Git LFS pointer: the real file was not downloaded",
+        "fetch it (git lfs pull), or download it from the hub",
+    )
+
+
 def _is_count(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= 0
 
 
+def one_line(text: str) -> str:
+    """Words from a file as part of a message: without line breaks and of bounded length."""
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else line[:300] + "…"
+
+
 def _bad(path: Path, why: str) -> BadSource:
     return BadSource(
-        f"{str(path)!r} is no whole safetensors file: {why}",
+        f"{str(path)!r} is no whole safetensors file: {one_line(why)}",
         "download or copy it again, or give another file",
     )

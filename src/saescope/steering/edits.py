@@ -9,9 +9,11 @@ reconstruction error stays in it untouched, and where nothing changes h is hande
 An amount counts in the feature's own units (`raw`), in multiples of its largest activation (`max`), or in
 multiples of the residual's norm (`norm`: what the feature contributes to the residual, its value times its
 decoder row, is then that long; for add it is the length of what is added).
+
+A transcoder's features are read where it reads, and the change is added where it writes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -59,31 +61,54 @@ class FeatureEdits:
 
     def __call__(self, h: Float[Tensor, "batch pos d_in"]) -> Float[Tensor, "batch pos d_in"]:
         """The edited activations of the next positions of this run, in h's dtype."""
-        if h.shape[-1] != self.sae.d_in:
-            raise Mismatch(
-                f"the SAE reads {self.sae.d_in} numbers per token, the hookpoint has {h.shape[-1]}",
-                "use the hookpoint that the SAE was trained on",
-            )
+        entering = self._entering(h)
+        for what, width, given in (("reads", self.sae.d_in, entering), ("writes", self.sae.cfg.width_out, h)):
+            if given.shape[-1] != width:
+                raise Mismatch(
+                    f"the SAE {what} {width} numbers per token, the hookpoint has {given.shape[-1]}",
+                    "use the hookpoint that the SAE was trained on",
+                )
         first, self._seen = self._seen, self._seen + h.shape[1]
         self._prompt = h.shape[1] if self._prompt is None else self._prompt
         edited = self._edited(torch.arange(first, self._seen), self._prompt)
         if not edited.any():
             return h
         rows = h[:, edited].reshape(-1, h.shape[-1])
-        new = torch.cat([self.edit(block) for block in rows.split(ROWS)])
+        if entering is h:
+            new = torch.cat([self.edit(block) for block in rows.split(ROWS)])
+        else:
+            read = entering[:, edited].reshape(-1, entering.shape[-1])
+            blocks = zip(rows.split(ROWS), read.split(ROWS), strict=True)
+            new = torch.cat([self.edit(block, of) for block, of in blocks])
         if torch.equal(new, rows):
             return h
         out = h.clone()
         out[:, edited] = new.view(h.shape[0], -1, h.shape[-1])
         return out
 
-    def edit(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_in"]:
-        """The edited rows, computed in float32, in x's dtype; a row without any change is x's own."""
-        wide, features = x.float(), self._features.to(x.device)
-        change = self._change(wide, self.sae.encode(wide)[:, features].float())
-        moved = self.sae.delta(wide, features, change).float()
-        new = torch.where((change != 0).any(1, keepdim=True), wide + moved, wide).to(x.dtype)
-        return silence(self.sae, new, self._ablated.to(x.device)) if len(self._ablated) else new
+    def edit(
+        self, h: Float[Tensor, "batch d_out"], read: Float[Tensor, "batch d_in"] | None = None
+    ) -> Float[Tensor, "batch d_out"]:
+        """The edited rows, computed in float32, in h's dtype; a row without any change is h's own.
+
+        read: what a transcoder reads in those rows; an SAE reads h itself.
+        """
+        wide, features = h.float(), self._features.to(h.device)
+        x = wide if read is None else read.float()
+        change = self._change(wide, x, self.sae.encode(x)[:, features].float())
+        moved = self.sae.delta(x, features, change).float()
+        new = torch.where((change != 0).any(1, keepdim=True), wide + moved, wide).to(h.dtype)
+        if len(self._ablated) and read is None:  # where nothing is read again, nothing can wake again
+            return silence(self.sae, new, self._ablated.to(h.device))
+        return new
+
+    def places(self, hookpoint: str) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
+        """Which function acts where in the model."""
+        return [(hookpoint, self)]
+
+    def _entering(self, h: Tensor) -> Tensor:
+        """What the SAE reads at the positions of h."""
+        return h
 
     def _edited(self, positions: Int[Tensor, "pos"], prompt: int) -> Bool[Tensor, "pos"]:
         """Which positions of the sequence the edits act on."""
@@ -94,14 +119,16 @@ class FeatureEdits:
             allowed &= positions >= prompt
         return allowed
 
-    def _change(self, x: Float[Tensor, "batch d_in"], f: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
+    def _change(
+        self, h: Float[Tensor, "batch d_out"], x: Float[Tensor, "batch d_in"], f: Float[Tensor, "batch n"]
+    ) -> Float[Tensor, "batch n"]:
         """f' - f; exactly zero where the edit asks for nothing."""
         change = torch.zeros_like(f)
         for column, (edit, amount) in enumerate(zip(self.edits, self._amounts, strict=True)):
             own = f[:, column]
             value = own.new_full((), amount)
             if edit.unit == "norm" and edit.mode in ("add", "set", "min"):
-                value = amount * x.norm(dim=1) / self._row_norm(x, edit.feature)
+                value = amount * h.norm(dim=1) / self._row_norm(x, edit.feature)
             match edit.mode:
                 case "add":
                     change[:, column] = value
@@ -119,6 +146,29 @@ class FeatureEdits:
         """Length of what one unit of a feature adds to each row."""
         one = x.new_ones(len(x), 1)
         return self.sae.delta(x, torch.tensor([feature], device=x.device), one).float().norm(dim=1).clamp(min=1e-12)
+
+
+class TranscoderEdits(FeatureEdits):
+    """The same for a transcoder: features are read at one hookpoint, and what they add is changed at another."""
+
+    _read: Tensor
+
+    def read(self, h: Float[Tensor, "batch pos d_in"]) -> Float[Tensor, "batch pos d_in"]:
+        """Keep what the transcoder reads; nothing is changed there."""
+        self._read = h
+        return h
+
+    def places(self, hookpoint: str) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
+        return [(hookpoint, self.read), (self.sae.cfg.hookpoint_out, self)]
+
+    def _entering(self, h: Tensor) -> Tensor:
+        return self._read
+
+
+def edits_of(sae: Sae, edits: Sequence[Edit], maxima: Mapping[int, float], *, where: Where = "all") -> FeatureEdits:
+    """The edits as they act for this SAE."""
+    kind = TranscoderEdits if sae.cfg.transcoder else FeatureEdits
+    return kind(sae, edits, maxima, where=where)
 
 
 def _check(sae: Sae, features: list[int]) -> None:

@@ -12,7 +12,7 @@ from ..models.language_model import LanguageModel
 from ..records import Progress, Steered
 from ..sae.base import Sae
 from ..specs import SteerText
-from .edits import FeatureEdits
+from .edits import FeatureEdits, edits_of
 
 
 def steer(
@@ -28,7 +28,7 @@ def steer(
     `original` and `steered` hold what follows the prompt. Raises Mismatch where prompt and new tokens are
     longer than the model's context or the SAE does not fit the hookpoint, and what FeatureEdits raises.
     """
-    edits = FeatureEdits(sae, spec.edits, maxima, where=spec.where)
+    edits = edits_of(sae, spec.edits, maxima, where=spec.where)
     width = model.hookpoints[model.hookpoint(hookpoint)]
     if width != sae.d_in:
         raise Mismatch(
@@ -96,7 +96,8 @@ def continue_text(
         stack.enter_context(torch.inference_mode())
         if edits is not None:
             edits.begin(len(token_ids))
-            stack.enter_context(model.editing(hookpoint or edits.sae.cfg.hookpoint, edits))
+            for place, function in edits.places(hookpoint or edits.sae.cfg.hookpoint):
+                stack.enter_context(model.editing(place, function))
         following, cache = torch.tensor([list(token_ids)], device=model.device), None
         while len(new) < max_new_tokens:
             output = model.model(input_ids=following, past_key_values=cache, use_cache=True, logits_to_keep=1)

@@ -32,30 +32,21 @@ def silence(sae: Sae, x: Float[Tensor, "batch d_in"], features: Int[Tensor, "n"]
     aligned = overlap > OVERLAP * encoder.norm(dim=1) * decoder.norm(dim=1)
     along_decoder = torch.where(aligned, 1 / overlap, 0)[:, None] * decoder
     shortest = torch.linalg.pinv(encoder, rtol=1e-4).T
-    floor = _floor(sae, features)
     rounding = max(torch.finfo(x.dtype).eps, torch.finfo(sae.W_enc.dtype).eps) / x.shape[1] ** 0.5
     out = x
     for number in range(ROUNDS):
         f = sae.encode(out.float())[:, features].float()
-        rows = (f > 0).any(1).nonzero().squeeze(1)
+        rows = (f != 0).any(1).nonzero().squeeze(1)
         if not len(rows):
             break
         left, near = f[rows], out[rows].float()
         scale = _scale(sae, near)
-        slack = near.norm(dim=1, keepdim=True) / scale * encoder.norm(dim=1) * rounding + 1e-4 * left
-        excess = torch.where(left > 0, left - floor + (1 + number) * slack, 0)
+        slack = near.norm(dim=1, keepdim=True) / scale * encoder.norm(dim=1) * rounding + 1e-4 * left.abs()
+        excess = sae.excess(left, features) + left.sign() * (1 + number) * slack
         step = excess @ along_decoder if number < DECODER_ROUNDS and aligned.any() else excess @ shortest
         out = out.clone()
         out[rows] = (near - step * scale).to(x.dtype)
     return out
-
-
-def _floor(sae: Sae, features: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """The pre-activation above which each feature is active; for TopK the one below which it can never be."""
-    threshold = getattr(sae, "threshold", None)
-    if threshold is None:
-        return torch.zeros(len(features), device=features.device)
-    return threshold.detach().float()[features].clamp(min=0)
 
 
 def _scale(sae: Sae, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch 1"]:

@@ -154,8 +154,12 @@ def sae(document: Document, console: Console, prefix: str) -> None:
         (key, document.get(key)) for key in ("model", "hookpoint", "source") if document.get(key)
     ]
     pairs.append(("width", f"d_in {count(document['d_in'])}, d_sae {count(document['d_sae'])}"))
+    if document.get("d_out"):
+        skip = ", and a skip" if document.get("skip") else ""
+        pairs.append(("writes", f"{document.get('hookpoint_out')}, {count(document['d_out'])} numbers{skip}"))
     if document.get("k"):
         pairs.append(("k", count(document["k"])))
+    pairs += [("note", note) for note in document.get("notes") or []]
     metrics = document.get("metrics") or {}
     pairs += quality({**metrics, "d_sae": document["d_sae"]})
     facts(console, pairs)
