@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from saescope.errors import BadValue, Mismatch
-from saescope.sae import KINDS, fvu, l0, load_sae, save_sae
+from saescope.sae import fvu, l0, load_sae, save_sae
+from saescope.specs import KINDS
 from saescope.training import Checkpoints, Trainer, train
 from training.synthetic import D_IN, activations, dictionary, spec
 

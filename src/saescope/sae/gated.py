@@ -24,7 +24,7 @@ class Gated(Sae):
         return torch.where(pre > 0, torch.relu(strength), 0)
 
     def _sparse(self, pre: Float[Tensor, "rows d_sae"]) -> Active:
-        rows, features, values = above(pre, pre.new_zeros(()))
+        rows, features, values = above(pre, pre.new_zeros(1))
         strength = (values - self.b_enc[features]) * self.r_mag[features].exp() + self.b_mag[features]
         active = strength > 0
         return Active(rows[active], features[active], strength[active])
