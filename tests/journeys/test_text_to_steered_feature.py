@@ -167,7 +167,7 @@ def test_a_killed_extraction_goes_on_from_its_last_save(journey: Studio, monkeyp
     reference = journey.run(
         saescope.ExtractFeatures(saes=("sae",), dataset="text", context=32, top_k=5, window=8, name="undisturbed")
     )
-    monkeypatch.setattr(extract_features, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(extract_features, "save_interval", lambda cost: 0.0)
     told = []
 
     def stop_later(progress):
