@@ -18,10 +18,12 @@ from pathlib import Path
 import torch
 
 import saescope
-from extraction import HOOKPOINT, random_sae, setting
+from saescope.jobs import demo
+from saescope.jobs.bench_extract import random_sae
 from saescope.sae import save_sae
 
-MODEL, DATASET, DEMO_SAE = "smollm2-135m", "speeches-held-back", "demo-topk"
+MODEL, DATASET, DEMO_SAE = demo.MODEL, demo.HELD_BACK_TEXT, demo.SAE
+HOOKPOINT = "layers.12.resid_post"
 SETTINGS = (
     {"sae": DEMO_SAE, "kind": "topk", "d_sae": 4096, "samples": 256, "context": 128},
     {"sae": "random-topk-16k", "kind": "topk", "d_sae": 16_384, "samples": 512, "context": 128},
@@ -31,15 +33,18 @@ SETTINGS = (
 
 def add_missing(home: str) -> None:
     """Add the model, the text and the SAEs that the home does not have."""
-    model, rows = setting(home)
     with saescope.open(home) as studio:
+        demo.bring(studio)
+        _, model = studio.context.model(MODEL)
+        text = next(each for each in studio.datasets() if each.name == DATASET)
+        rows = studio.context.tokens(text, model, 128)
         there = {record.name for record in studio.saes()}
         x = model.read(torch.from_numpy(rows.tokens[:8].astype("int64")), [HOOKPOINT])[HOOKPOINT][:, 1:].flatten(0, 1)
         for each in SETTINGS:
             if each["sae"] in there:
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                save_sae(random_sae(each["kind"], x.shape[1], each["d_sae"], x), Path(folder))
+                save_sae(random_sae(each["kind"], each["d_sae"], x, seed=0), Path(folder))
                 studio.run(saescope.AddSae(name=each["sae"], source=folder, model=MODEL, hookpoint=HOOKPOINT))
 
 

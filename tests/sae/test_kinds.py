@@ -251,3 +251,22 @@ def test_a_preactivation_lowered_by_its_excess_is_silent(kind: str) -> None:
     nearly = pre - 0.9 * excess
     if kind in ("relu", "jumprelu", "batchtopk", "gated"):
         assert torch.equal(sae._activation(nearly) != 0, f != 0)
+
+
+@pytest.mark.parametrize("normalise", ["none", "layer_norm", "constant_norm_rescale"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reconstruction_from_columns_is_the_whole_one(kind: str, normalise: str) -> None:
+    sae, x = make_sae(kind, normalise=normalise), rows(20)
+    x[3] = 0.01  # a row on which little or nothing fires
+    torch.testing.assert_close(sae.reconstruct(x, sae.active(x)), sae(x))
+
+
+def test_a_transcoder_reconstructs_from_columns_with_its_skip() -> None:
+    sae, x = make_transcoder("topk"), rows(5)
+    torch.testing.assert_close(sae.reconstruct(x, sae.active(x)), sae(x))
+
+
+def test_a_reconstruction_where_nothing_fires_is_the_bias() -> None:
+    sae, x = make_sae("relu"), rows(4)
+    sae.b_enc.data -= 1e6
+    torch.testing.assert_close(sae.reconstruct(x, sae.active(x)), sae.b_dec.expand(4, -1))

@@ -128,7 +128,7 @@ def _measure(setting: _Setting, context: Context) -> tuple[list[dict[str, Any]],
     total = len(spec.kinds) * len(spec.d_sae) * len(spec.samples)
     for kind in spec.kinds:
         for d_sae in spec.d_sae:
-            saes = [_random_sae(kind, d_sae, setting.x, seed) for seed in range(spec.saes)]
+            saes = [random_sae(kind, d_sae, setting.x, seed) for seed in range(spec.saes)]
             setting.floor.encoders([sae.W_enc.detach() for sae in saes])
             for samples in spec.samples:
                 context.tell(Progress("timing", len(cells), total, "cells", f"{kind} {d_sae:,} × {samples}"))
@@ -138,7 +138,7 @@ def _measure(setting: _Setting, context: Context) -> tuple[list[dict[str, Any]],
     return cells, loops
 
 
-def _random_sae(kind: str, d_sae: int, x: Float[Tensor, "n d_in"], seed: int) -> Sae:
+def random_sae(kind: str, d_sae: int, x: Float[Tensor, "n d_in"], seed: int) -> Sae:
     """An SAE whose features fire about as often as trained ones: L0 32 for topk, 50 by threshold, 300 for relu."""
     generator = torch.Generator().manual_seed(seed)
     d_in = x.shape[1]
@@ -163,7 +163,7 @@ def _random_sae(kind: str, d_sae: int, x: Float[Tensor, "n d_in"], seed: int) ->
 def _warm_up(setting: _Setting) -> None:
     """Compile loops and fill caches before anything is timed."""
     for kind in setting.spec.kinds:
-        sae = _random_sae(kind, 1024, setting.x, 0)
+        sae = random_sae(kind, 1024, setting.x, 0)
         setting.floor.encoders([sae.W_enc.detach()])
         _round(setting, [sae], len(setting.x) // setting.spec.context or 1)
 

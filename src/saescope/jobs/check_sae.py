@@ -8,6 +8,7 @@ more than the SAE as it is, is named.
 import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -116,8 +117,6 @@ def _sae(spec: CheckSae, model: LanguageModel, context: Context) -> tuple[str, S
 
 
 def _is_file(text: str) -> bool:
-    from pathlib import Path
-
     return Path(text).expanduser().exists()
 
 

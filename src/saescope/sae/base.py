@@ -232,12 +232,16 @@ class Sae(nn.Module):
         """The reconstruction of x, row normalisation and skip included: what the original library's user gets."""
         z, undo = self._inputs(x)
         features = self._activation(self._pre(z))
-        x_hat = features @ self.W_dec + self.b_dec
-        if undo.scale is not None:
-            x_hat = x_hat * undo.scale
-        if undo.shift is not None:
-            x_hat = x_hat + undo.shift
-        return x_hat + x.to(x_hat.dtype) @ self.W_skip.T if self.cfg.skip else x_hat
+        return self._undone(x, features @ self.W_dec + self.b_dec, undo)
+
+    @torch.no_grad()
+    def reconstruct(self, x: Float[Tensor, "batch d_in"], active: Active) -> Float[Tensor, "batch d_out"]:
+        """`forward`, from the columns that `active` gave for x: nothing of width d_sae is made."""
+        starts = torch.searchsorted(active.rows, torch.arange(len(x), device=x.device))
+        x_hat = nn.functional.embedding_bag(
+            active.features, self.W_dec, starts, per_sample_weights=active.values.to(self.W_dec.dtype), mode="sum"
+        )
+        return self._undone(x, x_hat + self.b_dec, self._inputs(x)[1])
 
     def delta(
         self,
@@ -285,6 +289,16 @@ class Sae(nn.Module):
                 yield self._packed(tile)[:rows]
             else:
                 yield torch.addmm(self.b_enc, tile, self.W_enc, out=buffer)[:rows]
+
+    def _undone(
+        self, x: Float[Tensor, "*batch d_in"], x_hat: Float[Tensor, "*batch d_out"], undo: Undo
+    ) -> Float[Tensor, "*batch d_out"]:
+        """A reconstruction at the scale of x, and the skip added."""
+        if undo.scale is not None:
+            x_hat = x_hat * undo.scale
+        if undo.shift is not None:
+            x_hat = x_hat + undo.shift
+        return x_hat + x.to(x_hat.dtype) @ self.W_skip.T if self.cfg.skip else x_hat
 
     def _sum_rows(
         self, values: Float[Tensor, "*batch k"], indices: Int[Tensor, "*batch k"]

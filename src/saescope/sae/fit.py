@@ -37,7 +37,8 @@ def measure(sae: Sae, x: Float[Tensor, "batch d_in"], y: Float[Tensor, "batch d_
     reconstruction = Reconstruction()
     x, y = x.float(), x.float() if y is None else y.float()
     for rows, wanted in zip(x.split(_ROWS), y.split(_ROWS), strict=True):
-        reconstruction.update(wanted, sae(rows), len(sae.active(rows).rows))
+        active = sae.active(rows)
+        reconstruction.update(wanted, sae.reconstruct(rows, active), len(active.rows))
     return reconstruction.probe()
 
 
