@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from .. import records
 from ..data.tokens import TokenStore, token_store_key, tokenize
 from ..data.vocabulary import vocabulary
-from ..errors import BadValue, BrokenHome, Mismatch, WrongRequest
+from ..errors import BadValue, BrokenHome, Interrupted, Mismatch, WrongRequest
 from ..home import Home, only_owner
 from ..models.language_model import LanguageModel
 from ..models.load import load_model
@@ -36,6 +37,8 @@ class Context:
         self.db = db
         self.tell: Tell = lambda progress: None
         self.notify: Notify = lambda message: None
+        self.stop = threading.Event()
+        """Set from another thread when the job under way is to stop; jobs look at it after every batch."""
         self._models: dict[str, LanguageModel] = {}
         self._saes: dict[str, Sae] = {}
         self._tokens: dict[str, TokenStore] = {}
@@ -50,6 +53,11 @@ class Context:
             yield
         finally:
             self.tell, self.notify = before
+
+    def check_stop(self) -> None:
+        """Interrupted when the job under way is to stop; call it where what is kept is whole."""
+        if self.stop.is_set():
+            raise Interrupted("stopped", "what was whole is kept: run or resume it to go on from there")
 
     @property
     def device(self) -> torch.device:
