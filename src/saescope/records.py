@@ -165,6 +165,20 @@ class TrainStep(Record):
 
 
 @dataclass(frozen=True)
+class TrainMeasure(Record):
+    """More about one step's batch."""
+
+    l1: float
+    """Sum of a token's activations, in their own units."""
+    dense: int
+    """Features active on more than a tenth of the tokens."""
+    densities: tuple[int, ...]
+    """Features by density, 20 bins from 1e-5 to 1, four to a factor of ten; those silent in the batch are in none."""
+    shrinkage: float
+    """E||y^||^2 / E[y^ . y]: below 1 where reconstructions are too short."""
+
+
+@dataclass(frozen=True)
 class Probe(Record):
     """Whether an SAE fits its hookpoint, on a few samples."""
 
