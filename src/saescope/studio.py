@@ -35,6 +35,7 @@ _JOBS: dict[type[specs.Spec], str] = {
     specs.AddSae: "add_sae",
     specs.CheckSae: "check_sae",
     specs.TrainSae: "train_sae",
+    specs.TrainSaes: "train_sae",
     specs.ExtractFeatures: "extract_features",
     specs.LabelFeatures: "label_features",
     specs.FireText: "fire_text",
@@ -69,6 +70,11 @@ class Studio:
             from .jobs.context import Context
 
             self._context = Context(self.home, self.db)
+        return self._context
+
+    @property
+    def loaded(self) -> "Context | None":
+        """The context, where something has asked for it already."""
         return self._context
 
     def close(self) -> None:

@@ -139,7 +139,7 @@ class Context:
     def check_fits(self, record: records.SaeInfo, sae: Sae, model: LanguageModel) -> str:
         """The canonical hookpoint of an SAE on a model; Mismatch when the widths disagree."""
         hookpoint = model.hookpoint(record.hookpoint)
-        width = model.hookpoints[hookpoint]
+        width = sum(model.widths(hookpoint))
         if sae.d_in != width:
             raise Mismatch(
                 f"SAE {record.name!r} reads {sae.d_in} numbers, and {hookpoint} of model {record.model!r} has {width}",

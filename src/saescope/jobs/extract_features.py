@@ -131,12 +131,13 @@ def _sweep(job: Pass, tried: Tried, before: dict[str, float]) -> _Swept:
             context.notify(done.estimate.line())
         context.tell(Progress("extracting", at, stop, "samples", f"{done.tokens_before + swept.tokens:,} tokens"))
         clock = time.perf_counter()
-        if at < stop and clock - saved > save_interval(cost):
+        if at < stop and (clock - saved > save_interval(cost) or context.stop.is_set()):
             swept.batch_size = flush(readers, swept.batch_size)
             checkpoint.save_states(work, done.states, swept.batch_size)
             saved = time.perf_counter()
             cost = saved - clock
             done.seconds["save"] += cost
+            context.check_stop()
         done.batch_size = swept.batch_size
     return done
 
