@@ -100,6 +100,7 @@ def keep_sae(
         record = replace(record, fingerprint=content_hash(weights, *form))
         catalogue.add_sae(context.db, record)
     except BaseException:
-        context.home.discard("saes", record.id)
+        if all(listed.id != record.id for listed in catalogue.saes(context.db)):  # stopped before it was listed
+            context.home.discard("saes", record.id)
         raise
     return record

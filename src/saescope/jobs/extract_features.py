@@ -194,7 +194,8 @@ def _write(job: Pass, part: Part, state: ExtractionState, facts: WeightFacts) ->
         )
         return _listed(record, spec, context)
     except BaseException:
-        context.home.discard("extractions", id)
+        if all(listed.id != id for listed in catalogue.extractions(context.db)):  # stopped before it was listed
+            context.home.discard("extractions", id)
         raise
 
 

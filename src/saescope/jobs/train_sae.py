@@ -49,6 +49,8 @@ def run(spec: TrainSae | TrainSaes, context: Context, *, resume: bool = False) -
     lanes = [_lane(one, model, dataset, context) for one in specs]
     if len({lane.name for lane in lanes}) < len(lanes):
         raise BadValue("two of the SAEs would have the same name", "give each a name of its own")
+    if len({lane.work for lane in lanes}) < len(lanes):
+        raise BadValue("two of the SAEs differ in nothing but their names", "ask for one of them")
     with contextlib.ExitStack() as stack:
         for lane in lanes:
             stack.enter_context(context.owning(lane.work))
