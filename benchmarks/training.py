@@ -7,7 +7,7 @@ in a process of its own, in turns, which times some steps after warming up, and 
 d_in x d_sae, float32, into memory that is there) in between. FVU at the end is that of the last steps' batches; equal
 steps see equal tokens. --peers: SAELens, dictionary_learning and sparsify, installed once beside benchmarks/peers/.
 
-Ours has everything on that a run has: projection of the gradient, decoder norms, AuxK, clipping, dead features, metrics.
+Ours has everything on that a run has: projection of the gradient, decoder norms, AuxK, clipping, dead features.
 """
 
 import argparse

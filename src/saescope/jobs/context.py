@@ -1,6 +1,7 @@
 """What every job is handed: the home, the catalogue, a place to tell progress, and what is already loaded."""
 
 import contextlib
+import copy
 import json
 import shutil
 import threading
@@ -42,6 +43,12 @@ class Context:
         self._models: dict[str, LanguageModel] = {}
         self._saes: dict[str, Sae] = {}
         self._tokens: dict[str, TokenStore] = {}
+
+    def for_job(self, tell: Tell, notify: Notify, stop: threading.Event) -> "Context":
+        """The same home and loaded things for one job among several: its own ways to tell and to be stopped."""
+        mine = copy.copy(self)
+        mine.tell, mine.notify, mine.stop = tell, notify, stop
+        return mine
 
     @contextlib.contextmanager
     def reporting(self, tell: Tell | None, notify: Notify | None) -> Iterator[None]:

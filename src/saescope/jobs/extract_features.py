@@ -14,6 +14,7 @@ from ..records import Extraction, Progress
 from ..specs import ExtractFeatures
 from ..store import catalogue
 from ..store.features import write_extraction
+from ..store.jobs import already_made
 from ..version import VERSION
 from . import checkpoint, gpus
 from .clock import now
@@ -47,11 +48,23 @@ def run(spec: ExtractFeatures, context: Context) -> dict[str, Any]:
     With `estimate` or `estimate_for` nothing is extracted, and the answer says what it would take.
     """
     named = gpus.named(spec.estimate_for)
+    before = _made_before(spec, context)
+    if before:
+        left = tuple(name for name in dict.fromkeys(spec.saes) if name not in before)
+        rest = run(spec.model_copy(update={"saes": left}), context) if left else {"extractions": []}
+        return {"extractions": [*before.values(), *(rest.get("extractions") or [rest])]}
     job = prepare(spec, context)
     if spec.estimate or spec.estimate_for:
         return estimate(job, named)
     with context.owning(job.work_name):
         return _carry_out(job)
+
+
+def _made_before(spec: ExtractFeatures, context: Context) -> dict[str, dict[str, Any]]:
+    """By SAE, the extractions that an earlier try of this job has listed already, where it makes several."""
+    listed = [each for each in catalogue.extractions(context.db) if each.sae in spec.saes]
+    found = [each for each in listed if already_made(context.db, "extraction", each.name)]
+    return {each.sae: {"extraction": each.name, **each.to_json()} for each in found}
 
 
 def _carry_out(job: Pass) -> dict[str, Any]:

@@ -7,6 +7,7 @@ company it comes out as it would alone, and a run can be gone on with in other c
 import contextlib
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from ..records import Dataset, Progress, SaeInfo, TrainStep
 from ..sae.base import Sae
 from ..specs import TrainSae, TrainSaes
 from ..store import catalogue
+from ..store.jobs import already_made
 from ..store.metrics import MetricLines
 from ..training import Checkpoints, ShuffledActivations, Trainer
 from ..version import VERSION
@@ -129,7 +131,8 @@ class _Training:
     def carry_out(self, resume: bool) -> list[dict[str, Any]]:
         spec, context = self.lanes[0].spec, self.context
         for lane in self.lanes:
-            if not (resume and self._finished_before(lane)):
+            again = resume or already_made(context.db, "sae", lane.name)
+            if not (again and self._finished_before(lane)):
                 catalogue.name_free(context.db, "sae", lane.name)
         going = [lane for lane in self.lanes if lane.document is None]
         rows = context.tokens(self.dataset, self.model, spec.context, spec.packing)
@@ -229,7 +232,7 @@ class _Training:
         columns = {name: _columns(reading, name) for lane in lanes for name in (lane.spec.hookpoint, lane.target)}
         if start == total:
             return
-        for step, batch in enumerate(stream.batches(start), start + 1):
+        for step, batch in enumerate(self._batches(stream, start, lanes), start + 1):
             for lane in lanes:
                 if lane.trainer.steps < step:
                     self._step(lane, batch[:, columns[lane.spec.hookpoint]], batch, columns, reading)
@@ -241,6 +244,14 @@ class _Training:
                 return
             if self.context.stop.is_set():
                 raise Interrupted(f"stopped at step {step:,} of {total:,}", "go on with the same command and --resume")
+
+    def _batches(self, stream: ShuffledActivations, start: int, lanes: list[_Lane]) -> Iterator[Tensor]:
+        """The stream from a step on; stopped while it reads, what was trained is kept first."""
+        try:
+            yield from stream.batches(start)
+        except Interrupted:
+            self._checkpoint(lanes)
+            raise
 
     def _step(self, lane: _Lane, x: Tensor, batch: Tensor, columns: dict[str, Any], reading: Reading) -> None:
         clock = time.perf_counter()
