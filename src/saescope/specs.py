@@ -263,6 +263,12 @@ class LabelFeatures(Spec):
     """Which: 'all', or indices and ranges such as 0-99,512. Dead features are passed over."""
     explainer: Literal["lexical"] = "lexical"
     """Who describes them: lexical finds the shared tokens and neighbourhoods, without any LLM."""
+    score: str = "detection,fuzzing"
+    """Which scores to measure, by commas: detection, fuzzing; or none."""
+    seed: Seed = 0
+    """Chooses which samples are written from and which are graded with."""
+    again: bool = False
+    """Write labels that this very request has written before once more; else they are passed over."""
 
 
 class FireText(Spec):

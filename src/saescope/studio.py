@@ -18,7 +18,7 @@ from .home import Home, no_space
 from .records import Dataset, Extraction, Model, Progress, SaeInfo
 from .store import catalogue
 from .store.database import Database, open_database
-from .store.features import FeatureStore
+from .store.features import MEASURES, FeatureStore
 from .store.labels import current_label_columns, current_labels, label_history
 
 if TYPE_CHECKING:
@@ -212,7 +212,10 @@ class Studio:
         labels = current_label_columns(self.db, record.id)
         strings = self._strings(record) if search else None
         matching, rows = self.features(extraction).list(sort, order, where, search, limit, labels, strings)
-        shown = ("index", "density", "active_tokens", "active_samples", "max", "mean", "label", "clarity", "dead")
+        shown = (
+            "index", "density", "active_tokens", "active_samples", "max", "mean", "label", "label_source", "clarity",
+            "detection", "fuzzing", *MEASURES, "dead",
+        )  # fmt: skip
         return {
             "extraction": record.name,
             "total": record.features,
@@ -255,7 +258,7 @@ class Studio:
                 {"index": other, "cosine": cosine, "label": near[other].text if other in near else None}
                 for other, cosine in zip(row["neighbor_ids"], row["neighbor_cosines"], strict=True)
             ],
-            "labels": [label.to_json() | {"scores": {}} for label in history],
+            "labels": [label.to_json() for label in history],
             "examples": [
                 {**example, "tokens": [strings[id] for id in example["token_ids"]]} for example in store.examples(index)
             ],

@@ -39,8 +39,8 @@ def test_labels_as_columns(db: Database, extraction: Extraction) -> None:
     assert current_label_columns(db, extraction.id).num_rows == 0
     add_labels(db, extraction.id, [a_label(3, "old"), a_label(1, "b", None), a_label(3, "new")])
     assert current_label_columns(db, extraction.id).to_pylist() == [
-        {"feature": 1, "text": "b", "source": "lexical", "clarity": None},
-        {"feature": 3, "text": "new", "source": "lexical", "clarity": 0.5},
+        {"feature": 1, "text": "b", "source": "lexical", "clarity": None, "detection": None, "fuzzing": None},
+        {"feature": 3, "text": "new", "source": "lexical", "clarity": 0.5, "detection": None, "fuzzing": None},
     ]
     assert isinstance(current_label_columns(db, extraction.id), pa.Table)
 

@@ -17,10 +17,21 @@ def label(
     extraction: Annotated[str, argument("LabelFeatures", "extraction", show_default=False)],
     features: Annotated[str, option("LabelFeatures", "features")] = default("LabelFeatures", "features"),
     explainer: Annotated[str, option("LabelFeatures", "explainer")] = default("LabelFeatures", "explainer"),
+    score: Annotated[str, option("LabelFeatures", "score")] = default("LabelFeatures", "score"),
+    seed: Annotated[int, option("LabelFeatures", "seed")] = default("LabelFeatures", "seed"),
+    again: Annotated[bool, option("LabelFeatures", "again", "--again")] = False,
 ) -> None:
-    """Describe the features of an extraction."""
+    """Describe the features of an extraction, and score the descriptions."""
     from ..specs import LabelFeatures
     from .show import work
 
-    spec = checked(LabelFeatures, extraction=extraction, features=features, explainer=explainer)
+    spec = checked(
+        LabelFeatures,
+        extraction=extraction,
+        features=features,
+        explainer=explainer,
+        score=score,
+        seed=seed,
+        again=again,
+    )
     state.answer(state.run(spec), work.label)
