@@ -264,6 +264,26 @@ class Studio:
             ],
         }
 
+    def show_prompt(self, spec: specs.LabelFeatures, feature: int) -> dict[str, Any]:
+        """What an LLM would be asked for one feature's label; nothing is asked."""
+        return _job("label_features").show_prompt(spec, feature, self.context)
+
+    def add_label(self, extraction: str, index: int, text: str) -> dict[str, Any]:
+        """Give a feature a label of a person's; it is shown until another is written or chosen."""
+        return _job("label_history").add_label(self.db, extraction, index, text)
+
+    def choose_label(self, extraction: str, index: int, label: int | None) -> dict[str, Any]:
+        """Show one label of a feature's history; None leaves it to the rule again."""
+        return _job("label_history").choose_label(self.db, extraction, index, label)
+
+    def import_labels(self, extraction: str, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Add the labels of a .jsonl, .csv or Neuronpedia file; all of them or none."""
+        return _job("label_history").import_labels(self.db, extraction, Path(path))
+
+    def export_labels(self, extraction: str, path: str | os.PathLike[str], format: str = "auto") -> dict[str, Any]:
+        """Write every label with its scores to a .jsonl or .csv file, or as Neuronpedia's explanations."""
+        return _job("label_history").export_labels(self.db, extraction, Path(path), format)
+
     def export_features(self, extraction: str, path: str | os.PathLike[str]) -> dict[str, Any]:
         """Write every feature with its label to a .parquet, .csv or .jsonl file."""
         from .store.export import export_features

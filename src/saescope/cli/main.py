@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..version import VERSION
-from . import bench, datasets, demo, doctor, extract, features, label, models, saes, steer, train
+from . import bench, datasets, demo, doctor, extract, features, label, labels, models, saes, steer, train
 from .common import HELP, DebugOption, HomeOption, JsonOption, ReaderLeft, State, print_json
 from .failures import fail
 
@@ -57,7 +57,21 @@ def saescope(
     context.ensure_object(State).take(home, json_, debug)
 
 
-ORDER = ["demo", "doctor", "dataset", "model", "sae", "train", "extract", "features", "label", "steer", "bench"]
+ORDER = [
+    "demo",
+    "doctor",
+    "dataset",
+    "model",
+    "sae",
+    "train",
+    "extract",
+    "features",
+    "label",
+    "labels",
+    "prompts",
+    "steer",
+    "bench",
+]
 START, BRING, WORK, MEASURE = "Start here", "Bring in", "Work", "Measure"
 demo.add(app, START)
 doctor.add(app, START)
@@ -68,6 +82,8 @@ train.add(app, WORK)
 extract.add(app, WORK)
 app.add_typer(features.app, rich_help_panel=WORK)
 label.add(app, WORK)
+app.add_typer(labels.app, rich_help_panel=WORK)
+app.add_typer(labels.prompts, rich_help_panel=WORK)
 steer.add(app, WORK)
 app.add_typer(bench.app, rich_help_panel=MEASURE)
 

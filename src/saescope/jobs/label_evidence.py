@@ -25,6 +25,9 @@ class Material:
     held: list[ExampleText]
     """Examples for grading; their samples are none of those written from."""
     near: list[ExampleText]
+    """Examples of close features, for grading."""
+    contrast: list[ExampleText]
+    """Others of them in which this feature is not known to be active, for writing."""
     known: frozenset[int]
     """Samples in which the feature is known to be active."""
 
@@ -53,12 +56,11 @@ def materials(
         if not top:  # a rare feature, all of whose samples were drawn for grading: its label comes first
             top, held = [example for example in held if example.stratum == "top"], []
         writes = [strings[id] for id in written[feature].as_py()]
-        yield Material(
-            FeatureText(feature, [*top, *written_from], writes, densities[feature]),
-            held,
-            [_example(row, strings) for row in close.rows(neighbors[feature].as_py())] if held else [],
-            frozenset(row["sample"] for row in rows if row["stratum"] != "none"),
-        )
+        known = frozenset(row["sample"] for row in rows if row["stratum"] != "none")
+        beside = [_example(row, strings) for row in close.rows(neighbors[feature].as_py())] if held else []
+        contrast, graded = grading.split([each for each in beside if each.sample not in known], seed, feature)
+        text = FeatureText(feature, [*top, *written_from], writes, densities[feature])
+        yield Material(text, held, graded, contrast, known)
 
 
 class _Close:

@@ -1,8 +1,7 @@
 """From answers to a score: a value, how many answers, a 95 % interval, what chance gives, what failed."""
 
 import math
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..records import Score
 from .grading import Snippet
@@ -10,7 +9,8 @@ from .rules import Rule, Window, holds, tells_tokens
 
 _Z = 1.959963984540054
 """The normal quantile of a 95 % interval."""
-_RESAMPLES = 500
+FEW = 5
+"""With fewer snippets of either kind there is no score: a perfect one would say nothing."""
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
@@ -27,7 +27,7 @@ def balanced(answers: Sequence[bool | None], questions: Sequence[Snippet], judge
     """Balanced accuracy: the mean of the shares of active and of silent snippets that were told right.
 
     An answer of None failed. The interval joins the Wilson intervals of both shares by Newcombe's square-and-add
-    (1998). None where nothing was asked of one of the two sides.
+    (1998). None where fewer than FEW snippets stand on either side.
     """
     right, asked = {True: 0, False: 0}, {True: 0, False: 0}
     failed = 0
@@ -37,8 +37,7 @@ def balanced(answers: Sequence[bool | None], questions: Sequence[Snippet], judge
             continue
         asked[question.truth] += 1
         right[question.truth] += answer == question.truth
-    sides = {question.truth for question in questions}
-    if len(sides) < 2:
+    if min(sum(question.truth == side for question in questions) for side in (True, False)) < FEW:
         return None
     n = asked[True] + asked[False]
     if not asked[True] or not asked[False]:
@@ -51,47 +50,6 @@ def balanced(answers: Sequence[bool | None], questions: Sequence[Snippet], judge
     return Score(
         round(value, 4), n, round(max(0.0, value - below), 4), round(min(1.0, value + above), 4), 0.5, failed, judge
     )
-
-
-def share(hits: int, n: int, chance: float, failed: int, judge: str) -> Score:
-    """How often a choice was right."""
-    if n == 0:
-        return Score(None, 0, None, None, chance, failed, judge)
-    low, high = wilson(hits, n)
-    return Score(round(hits / n, 4), n, round(low, 4), round(high, 4), chance, failed, judge)
-
-
-def correlation(pairs: Sequence[tuple[Sequence[float], Sequence[float]]], failed: int, judge: str) -> Score:
-    """Pearson's r of predicted and true activations over all tokens; the interval is a bootstrap over snippets."""
-    return _bootstrapped(pairs, lambda some: _pearson(some), len(pairs), 0.0, failed, judge)
-
-
-def mean(values: Sequence[float], chance: float, failed: int, judge: str) -> Score:
-    """A mean with a bootstrap interval."""
-    return _bootstrapped(values, lambda some: sum(some) / len(some), len(values), chance, failed, judge)
-
-
-def _bootstrapped(
-    items: Sequence, value: Callable[[Sequence], float], n: int, chance: float, failed: int, judge: str
-) -> Score:
-    if n == 0:
-        return Score(None, 0, None, None, chance, failed, judge, "bootstrap")
-    draw = random.Random(0)
-    again = sorted(value(draw.choices(items, k=n)) for _ in range(_RESAMPLES))
-    low, high = again[int(0.025 * _RESAMPLES)], again[int(0.975 * _RESAMPLES)]
-    return Score(round(value(items), 4), n, round(low, 4), round(high, 4), chance, failed, judge, "bootstrap")
-
-
-def _pearson(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float:
-    guessed = [float(value) for guess, _ in pairs for value in guess]
-    true = [float(value) for _, values in pairs for value in values]
-    n = len(true)
-    if n == 0:
-        return 0.0
-    a, b = sum(guessed) / n, sum(true) / n
-    covariance = sum((x - a) * (y - b) for x, y in zip(guessed, true, strict=True))
-    spread = math.sqrt(sum((x - a) ** 2 for x in guessed) * sum((y - b) ** 2 for y in true))
-    return covariance / spread if spread > 0 else 0.0
 
 
 def score_rule(rule: Rule | None, detecting: Sequence[Snippet], fuzzed: Sequence[Snippet]) -> dict[str, Score]:
