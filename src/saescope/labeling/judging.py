@@ -31,24 +31,29 @@ class Model(Protocol):
 
 def explain_question(prompt: Prompt, feature: FeatureText, near: Sequence[ExampleText] = ()) -> Rendered:
     """What is asked for a label: examples from every stratum with their activations marked, and silent ones."""
+    whole = max((max(example.activations, default=0.0) for example in feature.examples), default=0.0) or 1.0
     active: list[str] = []
+    seen: set[int | None] = set()
     for stratum, most in _STRATA:
-        some = [example for example in feature.examples if example.stratum == stratum and example.tokens]
-        for example in some[:most]:
-            active.append(f"{len(active) + 1}. {_marked(example)}")
+        some = [each for each in feature.examples if each.stratum == stratum and each.tokens]
+        some = [each for each in some if each.sample is None or each.sample not in seen][:most]
+        seen.update(each.sample for each in some)
+        active += [f"{len(active) + at}. {_marked(each, whole)}" for at, each in enumerate(some, 1)]
     silent = [*near[: _SILENT // 2], *(example for example in feature.examples if example.stratum == "none")][:_SILENT]
     lines = [f"{at}. {snippet(example.tokens)}" for at, example in enumerate(silent, 1)]
     writes = ", ".join(repr(token) for token in feature.writes_most[:10]) or "unknown"
     return prompt.render(active=data_block(active), silent=data_block(lines), writes=writes)
 
 
-def _marked(example: ExampleText) -> str:
-    strongest = max(example.activations, default=0.0) or 1.0
+def _marked(example: ExampleText, whole: float) -> str:
+    """A snippet with its active tokens marked, and how strong they are, from 1 to 10 for the feature's strongest."""
+    strongest = max(example.activations, default=0.0)
     marks = [at for at, value in enumerate(example.activations) if value >= MARKED * strongest and value > 0]
-    strengths = ", ".join(
-        f"{example.tokens[at].strip()} {max(1, round(10 * example.activations[at] / strongest))}" for at in marks[:8]
-    )
-    return f"{snippet(example.tokens, marks)}  [{' '.join(strengths.split())}]"
+    strengths = [
+        f"{snippet(example.tokens[at : at + 1])} {max(1, round(10 * example.activations[at] / whole))}"
+        for at in marks[:8]
+    ]
+    return f"{snippet(example.tokens, marks)}  [{', '.join(strengths)}]"
 
 
 def explain(

@@ -50,4 +50,6 @@ def rendered(document: Document, console: Console, prefix: str) -> None:
     """What would be asked for one label."""
     title(console, f"feature {document['feature']}", document["prompt"])
     for part in ("system", "user"):
-        console.print(f"# {part}", clean(document[part], lines=True), sep="\n", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"# {part}", clean(document[part], lines=True), sep="\n", markup=False, highlight=False, soft_wrap=True
+        )
