@@ -131,9 +131,13 @@ def test_prompts_are_versioned_by_what_they_say(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "error"),
-    [("no parts $active", BadValue), ("# system\n# user\nnothing", BadValue), ("# system\n# user\n$active $5", BadValue),
-     ("# system\n# user\n$active $secret", BadValue)],
-)  # fmt: skip
+    [
+        ("no parts $active", BadValue),
+        ("# system\n# user\nnothing", BadValue),
+        ("# system\n# user\n$active $5", BadValue),
+        ("# system\n# user\n$active $secret", BadValue),
+    ],
+)
 def test_a_prompt_that_cannot_work_is_refused(tmp_path, text, error):
     file = tmp_path / "bad.md"
     file.write_text(text)
