@@ -37,7 +37,7 @@ def features():
 
 
 def test_a_label_and_both_scores_take_at_most_six_calls(features):
-    _, text, detecting, fuzzed = features[2]
+    _, _, detecting, fuzzed = features[2]
     calls = 1 + sum(
         len(judge_questions(load_prompt(kind, kind), "label", asked))
         for kind, asked in (("detection", detecting), ("fuzzing", fuzzed))

@@ -1,8 +1,10 @@
 import time
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
+from saescope.errors import NotFound
 from saescope.records import Extraction, Label, Score
 from saescope.store import Database
 from saescope.store.labels import add_labels, choose_label, current_label_columns, current_labels, label_history
