@@ -188,7 +188,7 @@ def _read(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Label]:
         for score in connection.execute(asked).mappings():
             scores.setdefault(score["label_id"], {})[score["name"]] = Score(**{field: score[field] for field in _SCORE})
         for row in some:
-            fields = {name: row[name] for name in _FIELDS} | {"samples": tuple(row["samples"] or ())}
+            fields: dict[str, Any] = {name: row[name] for name in _FIELDS} | {"samples": tuple(row["samples"] or ())}
             yield Label(**fields, scores=scores.get(row["id"], {}), shown=row["place"] == 1)
 
 
