@@ -140,7 +140,8 @@ def _label(row: Any, line: int, path: Path, features: int, created: str) -> Labe
         raise BadSource(
             f"{where}: {index!r} is no feature", "a line needs feature (or index) and text (or description)"
         )
-    if int(index) >= features:
+    feature = int(str(index))
+    if feature >= features:
         raise BadSource(f"{where}: there is no feature {index}", f"features go from 0 to {features - 1}")
     if not isinstance(text, str) or not text.strip() or len(text) > _LONGEST:
         raise BadSource(f"{where}: no label", f"text (or description) holds 1 to {_LONGEST} characters")
@@ -148,7 +149,7 @@ def _label(row: Any, line: int, path: Path, features: int, created: str) -> Labe
     origin = {"file": path.name, "source": row.get("source") or row.get("typeName")}
     detail = {"imported": {name: value for name, value in origin.items() if isinstance(value, str)}}
     return Label(
-        int(index),
+        feature,
         text.strip(),
         "imported",
         model[:200] if isinstance(model, str) else None,

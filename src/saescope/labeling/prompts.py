@@ -137,7 +137,7 @@ def _one_line(token: str) -> str:
 
 
 def _packaged(name: str) -> str:
-    return files(__package__).joinpath("prompts", f"{name}.md").read_text("utf-8")
+    return files("saescope.labeling").joinpath("prompts", f"{name}.md").read_text("utf-8")
 
 
 def _checked(prompt: Prompt, kind: str) -> Prompt:
