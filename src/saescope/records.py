@@ -119,18 +119,50 @@ class Extraction(Record):
 
 
 @dataclass(frozen=True)
+class Score(Record):
+    """One measured quality of a label (docs/labels.md defines each)."""
+
+    value: float | None
+    """None where every answer failed."""
+    n: int
+    """Answers that count."""
+    low: float | None
+    high: float | None
+    """The 95 % interval."""
+    chance: float | None
+    """What a judge that knows nothing gets."""
+    failed: int = 0
+    """Answers that could not be read or did not come: counted, never taken for an answer."""
+    judge: str = "rule"
+    """rule, or the model that was asked."""
+    interval: str = "wilson"
+    """How low and high were worked out: wilson or bootstrap."""
+
+
+@dataclass(frozen=True)
 class Label(Record):
     """A description of a feature, with who or what wrote it."""
 
     feature: int
     text: str
     source: str
-    """lexical, llm or person."""
+    """lexical, llm, llm-contrastive, person or imported."""
     model: str | None
     created: str
     clarity: float | None = None
     """Share of the examples that the description covers, 0 to 1."""
     detail: dict[str, Any] = field(default_factory=dict)
+    prompt: str | None = None
+    """NAME@HASH of the prompt that it answers."""
+    samples: tuple[int, ...] = ()
+    """Samples that it was written from; none of them is graded with."""
+    request: str | None = None
+    """Hash of the request that it belongs to, by which a stopped one goes on."""
+    scores: dict[str, Score] = field(default_factory=dict)
+    id: int | None = field(default=None, compare=False)
+    """Its number in the catalogue."""
+    shown: bool = field(default=False, compare=False)
+    """It is the one of its feature that is shown."""
 
 
 @dataclass(frozen=True)

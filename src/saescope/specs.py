@@ -338,8 +338,16 @@ class LabelFeatures(Spec):
     """The extraction whose features to describe."""
     features: str = "all"
     """Which: 'all', or indices and ranges such as 0-99,512. Dead features are passed over."""
-    explainer: Literal["lexical"] = "lexical"
-    """Who describes them: lexical finds the shared tokens and neighbourhoods, without any LLM."""
+    explainer: Literal["lexical", "llm", "llm-contrastive"] = "lexical"
+    """Who describes them: lexical (shared tokens and neighbourhoods, no LLM), llm, or llm-contrastive."""
+    prompt: str | None = None
+    """What an LLM is asked for a label: a prompt by name (`saescope prompts list`), or a .md or .txt file."""
+    score: str = "detection,fuzzing"
+    """Which scores to measure, by commas: detection, fuzzing; or none."""
+    seed: Seed = 0
+    """Chooses which samples are written from and which are graded with."""
+    again: bool = False
+    """Write labels that this very request has written before once more; else they are passed over."""
 
 
 class FireText(Spec):

@@ -20,7 +20,7 @@ from .records import Dataset, Extraction, Job, Model, Progress, SaeInfo
 from .store import catalogue
 from .store import jobs as job_store
 from .store.database import Database, open_database
-from .store.features import FeatureStore
+from .store.features import MEASURES, FeatureStore
 from .store.labels import current_label_columns, current_labels, label_history
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Studio:
         if verbs.durable(spec):
             from .jobs.foreground import run_as_job
 
-            return run_as_job(spec, self, progress, notify, options)
+            return run_as_job(spec, self.context, progress, notify, options)
         module = verbs.module(spec)
         from .jobs.worker import translated
 
@@ -149,7 +149,7 @@ class Studio:
         from .jobs.foreground import follow
 
         job = job_store.resume(self.db, self._job(id).id)
-        follow(job, self, progress, notify, {})
+        follow(job, self.context, progress, notify, {})
         return self.show_job(job.id)
 
     def prune_jobs(self, keep: int = 100) -> int:
@@ -238,7 +238,10 @@ class Studio:
         labels = current_label_columns(self.db, record.id)
         strings = self._strings(record) if search else None
         matching, rows = self.features(extraction).list(sort, order, where, search, limit, labels, strings)
-        shown = ("index", "density", "active_tokens", "active_samples", "max", "mean", "label", "clarity", "dead")
+        shown = (
+            "index", "density", "active_tokens", "active_samples", "max", "mean", "label", "label_source", "clarity",
+            "detection", "fuzzing", *MEASURES, "dead",
+        )  # fmt: skip
         return {
             "extraction": record.name,
             "total": record.features,
@@ -281,11 +284,31 @@ class Studio:
                 {"index": other, "cosine": cosine, "label": near[other].text if other in near else None}
                 for other, cosine in zip(row["neighbor_ids"], row["neighbor_cosines"], strict=True)
             ],
-            "labels": [label.to_json() | {"scores": {}} for label in history],
+            "labels": [label.to_json() for label in history],
             "examples": [
                 {**example, "tokens": [strings[id] for id in example["token_ids"]]} for example in store.examples(index)
             ],
         }
+
+    def show_prompt(self, spec: specs.LabelFeatures, feature: int) -> dict[str, Any]:
+        """What an LLM would be asked for one feature's label; nothing is asked."""
+        return _job("label_features").show_prompt(spec, feature, self.context)
+
+    def add_label(self, extraction: str, index: int, text: str) -> dict[str, Any]:
+        """Give a feature a label of a person's; it is shown until another is written or chosen."""
+        return _job("label_history").add_label(self.db, extraction, index, text)
+
+    def choose_label(self, extraction: str, index: int, label: int | None) -> dict[str, Any]:
+        """Show one label of a feature's history; None leaves it to the rule again."""
+        return _job("label_history").choose_label(self.db, extraction, index, label)
+
+    def import_labels(self, extraction: str, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Add the labels of a .jsonl, .csv or Neuronpedia file; all of them or none."""
+        return _job("label_history").import_labels(self.db, extraction, Path(path))
+
+    def export_labels(self, extraction: str, path: str | os.PathLike[str], format: str = "auto") -> dict[str, Any]:
+        """Write every label with its scores to a .jsonl or .csv file, or as Neuronpedia's explanations."""
+        return _job("label_history").export_labels(self.db, extraction, Path(path), format)
 
     def export_features(self, extraction: str, path: str | os.PathLike[str]) -> dict[str, Any]:
         """Write every feature with its label to a .parquet, .csv or .jsonl file."""

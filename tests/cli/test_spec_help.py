@@ -32,4 +32,4 @@ def test_every_spec_field_has_its_flag():
         helps = {parameter.name: parameter.help for parameter in command.params}
         for name, field in spec.model_fields.items():
             if name != "edits":
-                assert helps[name] == field.description
+                assert helps[name].removesuffix(" May be given several times.") == field.description

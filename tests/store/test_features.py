@@ -238,7 +238,10 @@ def test_search_finds_the_tokens_a_feature_writes(store: FeatureStore) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sort": "densty"}, "sort: there is no field 'densty'; there are: index, .*clarity, dead, label"),
+        (
+            {"sort": "densty"},
+            "sort: there is no field 'densty'; there are: index, .*clarity, detection, fuzzing, dead, label",
+        ),
         ({"where": "histogram<1"}, "where: there is no field 'histogram'"),
         ({"order": "up"}, "order: 'up'; use asc or desc"),
         ({"limit": -1}, "limit"),

@@ -1,11 +1,13 @@
 import time
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
-from saescope.records import Extraction, Label
+from saescope.errors import NotFound
+from saescope.records import Extraction, Label, Score
 from saescope.store import Database
-from saescope.store.labels import add_labels, current_label_columns, current_labels, label_history
+from saescope.store.labels import add_labels, choose_label, current_label_columns, current_labels, label_history
 
 
 def a_label(feature: int, text: str, clarity: float | None = 0.5, source: str = "lexical") -> Label:
@@ -39,8 +41,8 @@ def test_labels_as_columns(db: Database, extraction: Extraction) -> None:
     assert current_label_columns(db, extraction.id).num_rows == 0
     add_labels(db, extraction.id, [a_label(3, "old"), a_label(1, "b", None), a_label(3, "new")])
     assert current_label_columns(db, extraction.id).to_pylist() == [
-        {"feature": 1, "text": "b", "source": "lexical", "clarity": None},
-        {"feature": 3, "text": "new", "source": "lexical", "clarity": 0.5},
+        {"feature": 1, "text": "b", "source": "lexical", "clarity": None, "detection": None, "fuzzing": None},
+        {"feature": 3, "text": "new", "source": "lexical", "clarity": 0.5, "detection": None, "fuzzing": None},
     ]
     assert isinstance(current_label_columns(db, extraction.id), pa.Table)
 
@@ -70,3 +72,35 @@ def test_tens_of_thousands_of_labels_take_seconds(db: Database, extraction: Extr
     add_labels(db, extraction.id, (a_label(i, f"label {i}") for i in range(32_768)))
     assert len(current_labels(db, extraction.id)) == 32_768
     assert time.process_time() - start < 15
+
+
+def test_the_shown_label_follows_one_rule(db: Database, extraction: Extraction) -> None:
+    def scored(text: str, value: float | None, source: str = "llm") -> Label:
+        return replace(a_label(1, text, source=source), scores={"detection": Score(value, 50, 0.1, 0.9, 0.5)})
+
+    def shown() -> str:
+        history = label_history(db, extraction.id, 1)
+        assert current_labels(db, extraction.id)[1] == history[0]
+        assert [label.shown for label in history] == [True] + [False] * (len(history) - 1)
+        return history[0].text
+
+    for label, expected in (
+        (a_label(1, "first"), "first"),
+        (scored("good", 0.9), "good"),
+        (scored("worse, but newer", 0.7), "good"),
+        (scored("failed", None), "good"),
+        (a_label(1, "mine", source="person"), "mine"),
+        (scored("best", 1.0), "mine"),
+        (a_label(1, "mine again", source="person"), "mine again"),
+    ):
+        add_labels(db, extraction.id, [label])
+        assert shown() == expected
+    ids = {label.text: label.id for label in label_history(db, extraction.id, 1)}
+    choose_label(db, extraction.id, 1, ids["worse, but newer"])
+    assert shown() == "worse, but newer"
+    assert current_label_columns(db, extraction.id).column("detection").to_pylist() == [0.7]
+    choose_label(db, extraction.id, 1, None)
+    assert shown() == "mine again"
+    with pytest.raises(NotFound):
+        choose_label(db, extraction.id, 2, ids["first"])
+    assert len(label_history(db, extraction.id, 1)) == 7

@@ -42,7 +42,11 @@ def list_(
     ] = None,
     sort: Annotated[
         str,
-        typer.Option("--sort", help="index, label, density, max, clarity, mean, active_tokens or active_samples."),
+        typer.Option(
+            "--sort",
+            help="index, label, density, max, clarity, detection, fuzzing, mean, active_tokens, active_samples, "
+            "token_concentration, context_diversity or consistency.",
+        ),
     ] = "index",
     order: Annotated[Order | None, typer.Option("--order", help="Rising or falling.", show_default=False)] = None,
     where: Annotated[

@@ -17,10 +17,36 @@ def label(
     extraction: Annotated[str, argument("LabelFeatures", "extraction", show_default=False)],
     features: Annotated[str, option("LabelFeatures", "features")] = default("LabelFeatures", "features"),
     explainer: Annotated[str, option("LabelFeatures", "explainer")] = default("LabelFeatures", "explainer"),
+    prompt: Annotated[str | None, option("LabelFeatures", "prompt", show_default=False)] = None,
+    score: Annotated[str, option("LabelFeatures", "score")] = default("LabelFeatures", "score"),
+    seed: Annotated[int, option("LabelFeatures", "seed")] = default("LabelFeatures", "seed"),
+    again: Annotated[bool, option("LabelFeatures", "again", "--again")] = False,
+    show_prompt: Annotated[
+        int | None,
+        typer.Option(
+            "--show-prompt",
+            metavar="FEATURE",
+            help="Only print what an LLM would be asked for this feature; nothing is asked.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Describe the features of an extraction."""
+    """Describe the features of an extraction, and score the descriptions."""
     from ..specs import LabelFeatures
-    from .show import work
+    from .show import labels, work
 
-    spec = checked(LabelFeatures, extraction=extraction, features=features, explainer=explainer)
+    spec = checked(
+        LabelFeatures,
+        extraction=extraction,
+        features=features,
+        explainer=explainer,
+        prompt=prompt,
+        score=score,
+        seed=seed,
+        again=again,
+    )
+    if show_prompt is not None:
+        asked = state.look(lambda: state.studio.show_prompt(spec, show_prompt))
+        state.answer(asked, labels.rendered)
+        return
     state.answer(state.run(spec), work.label)

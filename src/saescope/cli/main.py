@@ -10,7 +10,22 @@ import typer
 from typer.core import TyperGroup
 
 from ..version import VERSION
-from . import bench, datasets, demo, doctor, extract, features, jobs, label, models, saes, serve, steer, train
+from . import (
+    bench,
+    datasets,
+    demo,
+    doctor,
+    extract,
+    features,
+    jobs,
+    label,
+    labels,
+    models,
+    saes,
+    serve,
+    steer,
+    train,
+)
 from .common import HELP, DebugOption, HomeOption, JsonOption, ReaderLeft, State, print_json
 from .failures import fail
 
@@ -67,6 +82,8 @@ ORDER = [
     "extract",
     "features",
     "label",
+    "labels",
+    "prompts",
     "steer",
     "jobs",
     "serve",
@@ -82,6 +99,8 @@ train.add(app, WORK)
 extract.add(app, WORK)
 app.add_typer(features.app, rich_help_panel=WORK)
 label.add(app, WORK)
+app.add_typer(labels.app, rich_help_panel=WORK)
+app.add_typer(labels.prompts, rich_help_panel=WORK)
 steer.add(app, WORK)
 app.add_typer(jobs.app, rich_help_panel=RUN)
 serve.add(app, RUN)

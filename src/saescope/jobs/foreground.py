@@ -18,39 +18,39 @@ from .worker import carry_out, owner_name
 
 if TYPE_CHECKING:
     from ..specs import Spec
-    from ..studio import Studio
+    from .context import Context
 
 _LOOK_SECONDS = 0.2
 
 
-def run_as_job(spec: "Spec", studio: "Studio", tell: Any, notify: Any, options: dict[str, Any]) -> dict[str, Any]:
+def run_as_job(spec: "Spec", context: "Context", tell: Any, notify: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Carry out a spec as a job and give its document; raises what went wrong, as if it were called directly."""
     queued = jobs.add(
-        studio.db, verbs.verb(type(spec)), verbs.title(spec), spec.model_dump(mode="json"), verbs.lane_of(spec)
+        context.db, verbs.verb(type(spec)), verbs.title(spec), spec.model_dump(mode="json"), verbs.lane_of(spec)
     )
-    return follow(queued, studio, tell, notify, options)
+    return follow(queued, context, tell, notify, options)
 
 
-def follow(queued: Job, studio: "Studio", tell: Any, notify: Any, options: dict[str, Any]) -> dict[str, Any]:
+def follow(queued: Job, context: "Context", tell: Any, notify: Any, options: dict[str, Any]) -> dict[str, Any]:
     """See a queued job to its end, here or where it is served."""
-    context, before = studio.context, (studio.context.tell, studio.context.notify)
+    before = context.tell, context.notify
     tell, notify = tell or before[0], notify or before[1]
-    if served(studio.home):
+    if served(context.home):
         notify(f"queued as job {queued.id}: this home is served")
-        return _watch(queued, studio, tell, notify)
-    mine = jobs.claim(studio.db, queued.lane, owner_name(), only=queued.id)  # type: ignore[arg-type]
+        return _watch(queued, context, tell, notify)
+    mine = jobs.claim(context.db, queued.lane, owner_name(), only=queued.id)  # type: ignore[arg-type]
     if mine is None:  # a server was started this very moment
-        return _watch(queued, studio, tell, notify)
+        return _watch(queued, context, tell, notify)
     context.stop.clear()
-    with _passing_on(context.stop, studio, mine):
+    with _passing_on(context.stop, context, mine):
         return carry_out(mine, context, tell, notify, **options)
 
 
 class _passing_on:
     """What asks the studio to stop asks the job to stop: by way of its row, as everybody does."""
 
-    def __init__(self, stop: threading.Event, studio: "Studio", job: Job) -> None:
-        self._stop, self._studio, self._job = stop, studio, job
+    def __init__(self, stop: threading.Event, context: "Context", job: Job) -> None:
+        self._stop, self._context, self._job = stop, context, job
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -65,16 +65,16 @@ class _passing_on:
         while not self._done.wait(0.05):
             if self._stop.is_set():
                 with contextlib.suppress(StudioError):  # it may just have ended
-                    jobs.cancel(self._studio.db, self._job.id)
+                    jobs.cancel(self._context.db, self._job.id)
                 return
 
 
-def _watch(job: Job, studio: "Studio", tell: Any, notify: Any) -> dict[str, Any]:
+def _watch(job: Job, context: "Context", tell: Any, notify: Any) -> dict[str, Any]:
     """Follow a job that a worker carries out."""
     seen = 0
     while True:
-        now = jobs.job(studio.db, job.id)
-        for line in jobs.lines(studio.db, job.id, seen):
+        now = jobs.job(context.db, job.id)
+        for line in jobs.lines(context.db, job.id, seen):
             notify(line["text"])
             seen = line["id"]
         if now.progress:
@@ -82,9 +82,9 @@ def _watch(job: Job, studio: "Studio", tell: Any, notify: Any) -> dict[str, Any]
             tell(Progress(**{name: now.progress[name] for name in fields}))
         if now.over:
             return _document(now)
-        if studio.context.stop.is_set():
-            studio.context.stop.clear()
-            jobs.cancel(studio.db, job.id)
+        if context.stop.is_set():
+            context.stop.clear()
+            jobs.cancel(context.db, job.id)
         time.sleep(_LOOK_SECONDS)
 
 

@@ -31,6 +31,8 @@ class ExampleText(NamedTuple):
     """top, q1 … q4, or none for an example without any activation."""
     start: int | None = None
     """Position in the sample of the window's first token, where it is known."""
+    sample: int | None = None
+    """Row of the tokenized dataset, where it is known."""
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,10 @@ def describe(feature: FeatureText, background: Counter[str] | None = None, creat
     best = max(patterns, key=lambda pattern: (round(pattern.score, 9), pattern.text), default=None)
     few = len(evidence.peaks) < FEW
     if few or best is None or best.coverage < CLEAR or best.score < CLEAR / 2:
-        text, best = _unclear(evidence, "rare" if few else "unclear"), None
+        text, rule = _unclear(evidence, "rare" if few else "unclear")
+        best = None
     else:
-        text = _cut(best.text)
+        text, rule = _cut(best.text), best.rule
         promotes = _promotes(feature, evidence)
         if promotes and len(text) + len(promotes) <= LONGEST_LABEL:
             text += promotes
@@ -53,7 +54,8 @@ def describe(feature: FeatureText, background: Counter[str] | None = None, creat
         model=None,
         created=created,
         clarity=round(best.coverage, 4) if best else 0.0 if few else _best_coverage(patterns),
-        detail=_detail(evidence, patterns, best),
+        detail=_detail(evidence, patterns, best) | {"rule": rule},
+        samples=tuple(example.sample for example in feature.examples if example.sample is not None),
     )
 
 
@@ -62,14 +64,16 @@ def _best_coverage(patterns: list[Pattern]) -> float:
     return round(min(max((pattern.score for pattern in patterns), default=0.0), CLEAR - 0.01), 4)
 
 
-def _unclear(evidence: Evidence, why: str) -> str:
-    """The honest label of a feature without a pattern, or with too few examples to claim one."""
+def _unclear(evidence: Evidence, why: str) -> tuple[str, dict[str, Any] | None]:
+    """The honest label of a feature without a pattern, or with too few examples to claim one; and its rule."""
     if not evidence.peaks:
-        return "no examples"
+        return "no examples", None
     ranked = tally(evidence, words_at(evidence, 0), shared=False)
     forms = {evidence.keys[peak.at]: evidence.forms[peak.at] for peak in reversed(evidence.peaks)}
-    common = [shown(forms[key]) for key, _ in ranked if key != EDGE][:3]
-    return _cut(f"{why}: peaks on {', '.join(common)}") if common else why
+    keys = [key for key, _ in ranked if key != EDGE][:3]
+    if not keys:
+        return why, None
+    return _cut(f"{why}: peaks on {', '.join(shown(forms[key]) for key in keys)}"), {"is": "word", "words": keys}
 
 
 def _cut(text: str) -> str:

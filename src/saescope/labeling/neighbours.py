@@ -45,7 +45,8 @@ def _context(evidence: Evidence, kind: str, first: int, last: int, cost: float) 
         places += [start - first for start in starts if keys[start - first] != EDGE]
         at = {peak.at for peak, own in zip(evidence.peaks, around, strict=True) if own in chosen}
         text = f"the word {kind} {' or '.join(quoted)}"
-        found = measure(evidence, kind, text, cost + 0.04 * (len(chosen) - 1), places, at)
+        rule = {"is": "context", "from": first, "to": last, "words": [[*words] for words in chosen]}
+        found = measure(evidence, kind, text, cost + 0.04 * (len(chosen) - 1), places, at, rule)
         if found.precision >= (RELIABLE if all(map(plain, context)) else RELIABLE / 2):
             yield found
     return True
@@ -63,10 +64,13 @@ def _places(evidence: Evidence) -> Iterator[Pattern]:
     if sum(peak.weight for peak in hits) >= 0.4:
         places = [place for place in range(NEIGHBOURS, len(keys) - NEIGHBOURS) if opens(place)]
         text = f"the first word of a sentence ({samples(evidence, hits)})"
-        yield measure(evidence, "sentence start", text, 0.06, places, {peak.at for peak in hits})
+        yield measure(
+            evidence, "sentence start", text, 0.06, places, {peak.at for peak in hits}, {"is": "sentence start"}
+        )
     early = {peak.at for peak in evidence.peaks if peak.position is not None and peak.position <= 3}
     if sum(peak.weight for peak in evidence.peaks if peak.at in early) >= 0.4:
-        yield measure(evidence, "sample start", "the first words of a sample", 0.06, early, early)
+        rule = {"is": "sample start", "last": 3}
+        yield measure(evidence, "sample start", "the first words of a sample", 0.06, early, early, rule)
 
 
 def _repeats(evidence: Evidence) -> Iterator[Pattern]:
@@ -87,4 +91,4 @@ def _repeats(evidence: Evidence) -> Iterator[Pattern]:
                 again.add(place)
             said.add(keys[place])
     text = f"a word said again ({samples(evidence, hits)})"
-    yield measure(evidence, "repeat", text, 0.08, again, {peak.at for peak in hits})
+    yield measure(evidence, "repeat", text, 0.08, again, {peak.at for peak in hits}, {"is": "repeat"})

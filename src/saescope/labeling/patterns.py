@@ -8,8 +8,8 @@ nothing.
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Set
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from .classes import FUNCTION_WORDS
 from .evidence import Evidence, Peak
@@ -36,6 +36,8 @@ class Pattern:
     chance: float
     cost: float
     """What a vaguer or longer description must make up for by covering more."""
+    rule: dict[str, Any] = field(default_factory=dict)
+    """The same thing in a form that a program can check (rules.py)."""
 
     @property
     def score(self) -> float:
@@ -43,7 +45,15 @@ class Pattern:
         return beyond_chance * (0.55 + 0.45 * self.precision) - self.cost
 
 
-def measure(evidence: Evidence, kind: str, text: str, cost: float, places: Iterable[int], covered: Set[int]) -> Pattern:
+def measure(
+    evidence: Evidence,
+    kind: str,
+    text: str,
+    cost: float,
+    places: Iterable[int],
+    covered: Set[int],
+    rule: dict[str, Any],
+) -> Pattern:
     """A pattern that stands at `places` among the words and describes the peaks at `covered`."""
     peaks = {peak.at for peak in evidence.peaks}
     found = set(places)
@@ -56,6 +66,7 @@ def measure(evidence: Evidence, kind: str, text: str, cost: float, places: Itera
         precision=active / len(met) if met else 0.0,
         chance=min(1.0, len(found - peaks) / max(1, evidence.words - len(peaks))),
         cost=cost,
+        rule=rule,
     )
 
 

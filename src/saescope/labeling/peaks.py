@@ -43,7 +43,7 @@ def _words(evidence: Evidence) -> Iterator[Pattern]:
         if key != EDGE and weight >= WORTH_A_LOOK:
             at = {peak.at for peak in evidence.peaks if keys[peak.at] == key}
             text = shown(form_of(evidence, at))
-            yield measure(evidence, "word", text, 0.0, evidence.places[key], at)
+            yield measure(evidence, "word", text, 0.0, evidence.places[key], at, {"is": "word", "words": [key]})
     roots = [root(key) for key in words_at(evidence, 0)]
     ranked = [item for item in tally(evidence, roots) if item[0] != EDGE][:3]
     names: list[str] = []
@@ -56,7 +56,8 @@ def _words(evidence: Evidence) -> Iterator[Pattern]:
         if len(names) > 1 and weight >= 0.08 and covered > 0.3:
             text = f"{', '.join(names[:-1])} or {names[-1]}"
             places = [place for key in members for place in evidence.places[key]]
-            yield measure(evidence, "words", text, 0.01 + 0.04 * (len(names) - 1), places, at)
+            rule = {"is": "root", "words": [other for other, _ in ranked[: len(names)]]}
+            yield measure(evidence, "words", text, 0.01 + 0.04 * (len(names) - 1), places, at, rule)
 
 
 def _shared_start(words: set[str]) -> str:
@@ -97,12 +98,15 @@ def _phrase(evidence: Evidence, phrase: tuple[str, ...]) -> Pattern:
     text = shown(spell(form_of(evidence, [first + step for first in starts]) for step in range(size)))
     if count < 0.8 * len(hits):
         strongest = [max(range(first, first + size), key=lambda place: evidence.activations[place]) for first in starts]
-        return measure(evidence, "phrase", text, 0.0, strongest, inside)
+        return measure(
+            evidence, "phrase", text, 0.0, strongest, inside, {"is": "phrase", "words": [*phrase], "at": None}
+        )
     places = {first + offset for first in starts}
     rest = [key for step, key in enumerate(phrase) if step != offset]
     cost = 0.01 * len(rest) if any(map(plain, rest)) else -0.02
     cost += 0.005 * (size - 1 - offset)  # the model had not read what comes after the peak
-    return measure(evidence, "phrase", f"{shown(form_of(evidence, places))} in {text}", cost, places, places)
+    text, rule = f"{shown(form_of(evidence, places))} in {text}", {"is": "phrase", "words": [*phrase], "at": offset}
+    return measure(evidence, "phrase", text, cost, places, places, rule)
 
 
 def _families(evidence: Evidence) -> Iterator[Pattern]:
@@ -128,7 +132,7 @@ def _families(evidence: Evidence) -> Iterator[Pattern]:
         places = [place for key in evidence.places if alike(key, part) for place in evidence.places[key]]
         quoted = f"words in “{part}…”" if kind == "stem" else f"words ending in “…{part}”"
         text = f"{quoted} ({samples(evidence, hits)})"
-        yield measure(evidence, kind, text, cost, places, {peak.at for peak in hits})
+        yield measure(evidence, kind, text, cost, places, {peak.at for peak in hits}, {"is": kind, "part": part})
 
 
 def _pieces(evidence: Evidence) -> Iterator[Pattern]:
@@ -141,7 +145,7 @@ def _pieces(evidence: Evidence) -> Iterator[Pattern]:
     shape = "the digit {} in numbers ({})" if token.isdigit() else "words with the piece {} ({})"
     text = shape.format(shown(token), samples(evidence, hits))
     places = [place for key in words for place in evidence.places[key]]
-    yield measure(evidence, "piece", text, 0.06, places, {peak.at for peak in hits})
+    yield measure(evidence, "piece", text, 0.06, places, {peak.at for peak in hits}, {"is": "piece", "part": token})
 
 
 def _classes(evidence: Evidence) -> Iterator[Pattern]:
@@ -156,4 +160,4 @@ def _classes(evidence: Evidence) -> Iterator[Pattern]:
             continue
         places = [place for place, form in enumerate(evidence.forms) if form and name in classes(form)]
         text = f"{name} ({samples(evidence, hits)})"
-        yield measure(evidence, "class", text, 0.06, places, {peak.at for peak in hits})
+        yield measure(evidence, "class", text, 0.06, places, {peak.at for peak in hits}, {"is": "class", "name": name})

@@ -71,6 +71,7 @@ def find_topic(evidence: Evidence, background: Counter[str] | None, total: int) 
         precision=0.0,
         chance=1 - missed,
         cost=0.0,
+        rule={"is": "topic", "words": chosen},
     )
 
 

@@ -38,7 +38,7 @@ def export_features(store: FeatureStore, labels: Labels, path: Path, *, overwrit
         raise BadSource(f"folder {str(path.parent)!r} is not there", "make it first")
     _, shown = store.list(labels=labels)
     table = store.to_arrow()
-    for name in ("label", "label_source", "clarity"):
+    for name in ("label", "label_source", "clarity", "detection", "fuzzing"):
         table = table.append_column(name, shown.column(name))
     draft = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
     try:

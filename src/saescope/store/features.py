@@ -12,6 +12,7 @@ import bisect
 import contextlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from ..errors import BrokenHome, NotFound
@@ -40,6 +42,11 @@ _PARTS = b"saescope_part_starts"
 
 STRATA = ("top", "q4", "q3", "q2", "q1", "none")
 """Examples are shown in this order: strongest first."""
+
+MEASURES = ("token_concentration", "context_diversity", "consistency")
+"""Columns beside the plain ones, worked out when features are labelled; null before."""
+
+pc: Any = pyarrow.compute  # its functions are made when it is imported: no type checker knows them
 
 Rows = list[dict[str, Any]]
 
@@ -136,6 +143,7 @@ class FeatureStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._file = folder / "features.parquet"
+        self._measures = folder / "measures.parquet"
         with self._reading():
             self._metadata = pq.read_metadata(self._file)
             self.schema: pa.Schema = self._metadata.schema.to_arrow_schema()
@@ -150,7 +158,12 @@ class FeatureStore:
     @cached_property
     def _listing(self) -> Listing:
         plain = [field.name for field in self.schema if not pa.types.is_nested(field.type)]
-        return Listing(self.to_arrow(plain), lambda: self.to_arrow(["writes_most_ids"]).column(0))
+        table = self.to_arrow(plain)
+        measures = pq.read_table(self._measures) if self.measured else None
+        for name in MEASURES:
+            column = measures.column(name) if measures else pa.nulls(self.total, pa.float64())
+            table = table.append_column(name, column)
+        return Listing(table, lambda: self.to_arrow(["writes_most_ids"]).column(0))
 
     def to_arrow(self, columns: Collection[str] | None = None) -> pa.Table:
         """Every feature, or some columns of every feature."""
@@ -191,11 +204,12 @@ class FeatureStore:
         labels: Labels = None,
         tokens: Tokens = None,
     ) -> tuple[int, pa.Table]:
-        """(features that match, the first `limit` of them with columns label, label_source and clarity).
+        """(features that match, the first `limit` of them with their labels and scores).
 
-        sort: a plain column, label or clarity; order: by default ascending for index and label, else
-        descending. where: conditions as in `where.py`. search: words that must all stand, in any case, in a
-        feature's label or in the tokens it writes most (`tokens` gives the text of each token id).
+        sort: a plain column, label, clarity, detection or fuzzing; order: by default ascending for
+        index and label, else descending. where: conditions as in `where.py`. search: words that must all
+        stand, in any case, in a feature's label or in the tokens it writes most (`tokens` gives the text of
+        each token id).
         Equal features stand in order of index. Raises BadValue for a field or condition that does not exist.
         """
         return self._listing.rows(
@@ -219,6 +233,43 @@ class FeatureStore:
             start, end = np.searchsorted(bounds, [index, index + 1])
             assert table is not None
             yield index, table.slice(start, end - start).to_pylist()
+
+    def strongest(self, features: Collection[int], count: int) -> "pa.Table":
+        """The first `count` of the strongest examples of some ascending features, as one table without activations."""
+        columns = ["feature", "rank", "sample", "peak", "start", "token_ids", "stratum"]
+        tables = []
+        with self._reading():
+            groups = dict.fromkeys(place for index in features if (place := self._place(index)) is not None)
+            wanted = pa.array(features, pa.int32())
+            for part, group in groups:
+                with pq.ParquetFile(self._part(part), metadata=self._parts[part][0], memory_map=True) as file:
+                    table = file.read_row_group(group, columns=columns, use_threads=False)
+                held = pc.and_(pc.equal(table.column("stratum"), "top"), pc.less(table.column("rank"), count))
+                held = pc.and_(held, pc.is_in(table.column("feature"), wanted))
+                tables.append(table.filter(held).drop_columns(["stratum"]))
+        if not tables:
+            return pa.table({name: pa.array([], pa.int64()) for name in columns[:-1]})
+        return pa.concat_tables(tables).combine_chunks()
+
+    def each_part(self, columns: Collection[str]) -> Iterator[pa.Table]:
+        """Some columns of every example, part after part."""
+        for part in range(len(self._starts)):
+            with self._reading():
+                yield pq.read_table(self._part(part), columns=[*columns], memory_map=True)
+
+    def write_measures(self, measures: dict[str, np.ndarray]) -> None:
+        """Keep one number per feature and measure beside the tables, to be sorted by; NaN is none."""
+        draft = self._measures.with_name(f".{secrets.token_hex(8)}.parquet")
+        try:
+            pq.write_table(pa.table({name: pa.array(each, from_pandas=True) for name, each in measures.items()}), draft)
+            draft.replace(self._measures)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the measures are there."""
+        return self._measures.exists()
 
     def _example_rows(self, index: int) -> Rows:
         place = self._place(index)

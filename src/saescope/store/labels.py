@@ -1,62 +1,112 @@
-"""Labels of features: all that were ever written are kept, and the one written last is current."""
+"""Labels of features and their scores: all that were ever written are kept, and one visible rule says which is shown.
 
-from collections.abc import Collection, Iterable, Iterator
+Shown is the label a person chose; else the newest that a person wrote; else the one with the best detection score;
+else the newest. Nothing is overwritten: an edit is another label, a choice another row.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-from ..records import Label
+from ..errors import NotFound
+from ..records import Label, Score
 from . import schema
 from .database import Database
 from .jobs import fence
 
-_BATCH = 10_000
+_BATCH = 5_000
 _FEW = 5_000
 """Up to so many features are asked for by number; beyond, all are read and the others passed over."""
 
-_FIELDS = ("feature", "text", "source", "model", "created", "clarity", "detail")
-_COLUMNS = [schema.labels.c[field] for field in _FIELDS]
+_FIELDS = ("id", "feature", "text", "source", "model", "created", "clarity", "detail", "prompt", "samples", "request")
+_SCORE = ("value", "n", "low", "high", "chance", "failed", "judge", "interval")
+LISTED_SCORES = ("detection", "fuzzing")
+"""Scores that a list of features can be sorted by."""
 
 
 def add_labels(db: Database, extraction_id: str, labels: Iterable[Label]) -> int:
-    """Add labels, all or none of them, and return how many: each becomes its feature's current one."""
+    """Add labels with their scores, all or none of them, and return how many."""
     added = 0
     remaining = iter(labels)
     with db.writing() as connection:
         fence(connection)
-        while batch := [_row(extraction_id, label) for label in islice(remaining, _BATCH)]:
-            connection.execute(schema.labels.insert(), batch)
+        first = (connection.execute(sa.select(sa.func.max(schema.labels.c.id))).scalar() or 0) + 1
+        while batch := list(islice(remaining, _BATCH)):
+            ids = _insert(connection, extraction_id, batch, first)
+            scores = [
+                {"label_id": id, "name": name, **{field: getattr(score, field) for field in _SCORE}}
+                for id, label in zip(ids, batch, strict=True)
+                for name, score in label.scores.items()
+            ]
+            if scores:
+                connection.execute(schema.scores.insert(), scores)
             added += len(batch)
+            first = ids[-1] + 1
     return added
 
 
-def current_labels(db: Database, extraction_id: str, features: Collection[int] | None = None) -> dict[int, Label]:
-    """The current label of each feature that has one, of all features or of those given, by feature."""
+def _insert(connection: sa.Connection, extraction_id: str, batch: list[Label], first: int) -> list[int]:
+    """Write labels and say which numbers they got."""
+    rows = [_row(extraction_id, label) for label in batch]
+    if connection.dialect.name == "sqlite":  # one writer, under its lock: the numbers are known beforehand
+        ids = list(range(first, first + len(rows)))
+        connection.execute(schema.labels.insert(), [{"id": id, **row} for id, row in zip(ids, rows, strict=True)])
+        return ids
+    query = schema.labels.insert().returning(schema.labels.c.id, sort_by_parameter_order=True)
+    return list(connection.execute(query, rows).scalars())
+
+
+def add_scores(db: Database, label_id: int, scores: Mapping[str, Score]) -> None:
+    """Score a label again; of scores with one name the newest is shown."""
+    rows = [
+        {"label_id": label_id, "name": name, **{field: getattr(score, field) for field in _SCORE}}
+        for name, score in scores.items()
+    ]
+    if rows:
+        with db.writing() as connection:
+            fence(connection)
+            connection.execute(schema.scores.insert(), rows)
+
+
+def choose_label(db: Database, extraction_id: str, feature: int, label_id: int | None) -> None:
+    """Show this label of a feature, or with None what the rule shows; NotFound for a label of another feature."""
     table = schema.labels
-    newest = sa.select(sa.func.max(table.c.id)).where(table.c.extraction_id == extraction_id).group_by(table.c.feature)
+    with db.writing() as connection:
+        if label_id is not None:
+            known = sa.select(table.c.id).where(
+                table.c.id == label_id, table.c.extraction_id == extraction_id, table.c.feature == feature
+            )
+            if connection.execute(known).first() is None:
+                raise NotFound(f"feature {feature} has no label {label_id}", "its history lists those it has")
+        created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        row = {"extraction_id": extraction_id, "feature": feature, "label_id": label_id, "created": created}
+        connection.execute(schema.label_choices.insert(), [row])
+
+
+def current_labels(db: Database, extraction_id: str, features: Collection[int] | None = None) -> dict[int, Label]:
+    """The shown label of each feature that has one, of all features or of those given, by feature."""
     wanted = None if features is None else {int(feature) for feature in features}
+    found: dict[int, Label] = {}
     with db.reading() as connection:
-        found: dict[int, Label] = {}
         for chosen in _chosen(wanted):
-            narrowed = newest if chosen is None else newest.where(table.c.feature.in_(chosen))
-            for row in connection.execute(
-                sa.select(*_COLUMNS).where(table.c.id.in_(narrowed)).order_by(table.c.feature)
-            ):
-                if wanted is None or row[0] in wanted:
-                    found[row[0]] = Label(*row)
+            ranked = _ranked(extraction_id, chosen)
+            for label in _read(connection, sa.select(ranked).where(ranked.c.place == 1).order_by(ranked.c.feature)):
+                if wanted is None or label.feature in wanted:
+                    found[label.feature] = label
     return found
 
 
 def current_label_columns(db: Database, extraction_id: str) -> pa.Table:
-    """The current labels as columns feature, text, source, clarity: for sorting and searching many."""
-    table = schema.labels
-    newest = sa.select(sa.func.max(table.c.id)).where(table.c.extraction_id == extraction_id).group_by(table.c.feature)
-    columns = [table.c.feature, table.c.text, table.c.source, table.c.clarity]
+    """The shown labels as columns (LABEL_COLUMNS): for sorting and searching many."""
+    ranked = _ranked(extraction_id, None)
+    columns = [ranked.c[name] for name in LABEL_COLUMNS.names]
     with db.reading() as connection:
-        rows = connection.execute(sa.select(*columns).where(table.c.id.in_(newest)).order_by(table.c.feature)).all()
-    values: list[Any] = list(zip(*rows, strict=True)) or [[], [], [], []]
+        rows = connection.execute(sa.select(*columns).where(ranked.c.place == 1).order_by(ranked.c.feature)).all()
+    values: list[Any] = list(zip(*rows, strict=True)) or [[] for _ in columns]
     return pa.table(
         [pa.array(column, field.type) for column, field in zip(values, LABEL_COLUMNS, strict=True)],
         LABEL_COLUMNS,
@@ -64,16 +114,85 @@ def current_label_columns(db: Database, extraction_id: str) -> pa.Table:
 
 
 LABEL_COLUMNS = pa.schema(
-    [("feature", pa.int32()), ("text", pa.string()), ("source", pa.string()), ("clarity", pa.float64())]
+    [
+        ("feature", pa.int32()),
+        ("text", pa.string()),
+        ("source", pa.string()),
+        ("clarity", pa.float64()),
+        ("detection", pa.float64()),
+        ("fuzzing", pa.float64()),
+    ]
 )
 
 
 def label_history(db: Database, extraction_id: str, feature: int) -> list[Label]:
-    """Every label a feature was given, newest first."""
-    table = schema.labels
-    query = sa.select(*_COLUMNS).where(table.c.extraction_id == extraction_id, table.c.feature == feature)
+    """Every label a feature was given: the shown one first, then newest first."""
+    ranked = _ranked(extraction_id, [feature])
     with db.reading() as connection:
-        return [Label(*row) for row in connection.execute(query.order_by(table.c.id.desc()))]
+        return list(_read(connection, sa.select(ranked).order_by(ranked.c.place != 1, ranked.c.id.desc())))
+
+
+def every_label(db: Database, extraction_id: str) -> list[Label]:
+    """All labels of all features, by feature and oldest first."""
+    ranked = _ranked(extraction_id, None)
+    with db.reading() as connection:
+        return list(_read(connection, sa.select(ranked).order_by(ranked.c.feature, ranked.c.id)))
+
+
+def labelled_by(db: Database, extraction_id: str, request: str) -> set[int]:
+    """The features that have a label of this very request."""
+    table = schema.labels
+    query = sa.select(table.c.feature).where(table.c.extraction_id == extraction_id, table.c.request == request)
+    with db.reading() as connection:
+        return set(connection.execute(query).scalars())
+
+
+def _ranked(extraction_id: str, features: list[int] | None) -> sa.Subquery:
+    """Labels with their detection and fuzzing, and their place in the order of the rule: 1 is shown."""
+    label, choice = schema.labels, schema.label_choices
+    newest = sa.select(sa.func.max(choice.c.id)).where(choice.c.extraction_id == extraction_id)
+    last = newest.group_by(choice.c.feature)
+    chosen = sa.select(choice.c.label_id).where(choice.c.id.in_(last), choice.c.label_id.is_not(None))
+    scores = {name: _newest_score(name) for name in LISTED_SCORES}
+    person = label.c.source == "person"
+    place = sa.func.row_number().over(
+        partition_by=label.c.feature,
+        order_by=[
+            sa.case((label.c.id.in_(chosen), 0), else_=1),
+            sa.case((person, -label.c.id), else_=0),
+            sa.func.coalesce(scores["detection"], -1.0).desc(),
+            label.c.id.desc(),
+        ],
+    )
+    query = sa.select(
+        *(label.c[name] for name in _FIELDS),
+        *(score.label(name) for name, score in scores.items()),
+        place.label("place"),
+    ).where(label.c.extraction_id == extraction_id)
+    if features is not None:
+        query = query.where(label.c.feature.in_(features))
+    return query.subquery()
+
+
+def _newest_score(name: str) -> sa.ScalarSelect[Any]:
+    score = schema.scores
+    query = sa.select(score.c.value).where(score.c.label_id == schema.labels.c.id, score.c.name == name)
+    return query.order_by(score.c.id.desc()).limit(1).correlate(schema.labels).scalar_subquery()
+
+
+def _read(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Label]:
+    """Rows of `_ranked` as labels, with every score."""
+    rows = connection.execute(query).mappings().all()
+    for start in range(0, len(rows), _BATCH):
+        some = rows[start : start + _BATCH]
+        table = schema.scores
+        asked = sa.select(table).where(table.c.label_id.in_([row["id"] for row in some])).order_by(table.c.id)
+        scores: dict[int, dict[str, Score]] = {}
+        for score in connection.execute(asked).mappings():
+            scores.setdefault(score["label_id"], {})[score["name"]] = Score(**{field: score[field] for field in _SCORE})
+        for row in some:
+            fields: dict[str, Any] = {name: row[name] for name in _FIELDS} | {"samples": tuple(row["samples"] or ())}
+            yield Label(**fields, scores=scores.get(row["id"], {}), shown=row["place"] == 1)
 
 
 def _chosen(wanted: set[int] | None) -> Iterator[list[int] | None]:
@@ -95,6 +214,9 @@ def _row(extraction_id: str, label: Label) -> dict[str, Any]:
         "created": label.created,
         "clarity": label.clarity,
         "detail": label.detail,
+        "prompt": label.prompt,
+        "samples": list(label.samples),
+        "request": label.request,
     }
 
 

@@ -20,7 +20,14 @@ Labels = Mapping[int, Label] | pa.Table | None
 Tokens = Sequence[str] | pa.Array | None
 """The text of each token id, so that a search finds what a feature writes."""
 
-_LABEL_FIELDS = {"label": pa.string(), "label_source": pa.string(), "clarity": pa.float64()}
+_LABEL_FIELDS = {
+    "label": ("text", pa.string()),
+    "label_source": ("source", pa.string()),
+    "clarity": ("clarity", pa.float64()),
+    "detection": ("detection", pa.float64()),
+    "fuzzing": ("fuzzing", pa.float64()),
+}
+"""What a label adds to a feature: the column of labels that it comes from, and its type."""
 
 
 class Listing:
@@ -34,7 +41,7 @@ class Listing:
         kinds = {field.name: field.type for field in columns.schema}
         self.flags = [name for name, kind in kinds.items() if pa.types.is_boolean(kind)]
         self.numbers = [name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)]
-        self.numbers.append("clarity")
+        self.numbers += [name for name, (_, kind) in _LABEL_FIELDS.items() if pa.types.is_floating(kind)]
 
     def rows(
         self,
@@ -132,7 +139,7 @@ def _first(table: pa.Table, matching: np.ndarray, sort: str, order: str | None, 
 
 
 def _label_table(labels: Labels, features: list[int] | None) -> pa.Table:
-    """Columns feature, text, source, clarity of the features asked for."""
+    """Columns feature, text, source, clarity, detection, fuzzing of the features asked for."""
     if isinstance(labels, pa.Table):
         return labels
     chosen = (
@@ -144,12 +151,20 @@ def _label_table(labels: Labels, features: list[int] | None) -> pa.Table:
             "text": pa.array([label.text for label in chosen], pa.string()),
             "source": pa.array([label.source for label in chosen], pa.string()),
             "clarity": pa.array([label.clarity for label in chosen], pa.float64()),
+            **{
+                name: pa.array([_value(label, name) for label in chosen], pa.float64())
+                for name in ("detection", "fuzzing")
+            },
         }
     )
 
 
+def _value(label: Label, score: str) -> float | None:
+    return label.scores[score].value if score in label.scores else None
+
+
 def _joined(features: pa.Table, labels: pa.Table) -> pa.Table:
-    """The features with columns label, label_source, clarity: null where there is no label."""
+    """The features with what their labels add: null where there is no label."""
     index = features.column("index").to_numpy()
     place = np.full(int(index.max(initial=-1)) + 1, -1)
     labelled = labels.column("feature").to_numpy()
@@ -157,7 +172,10 @@ def _joined(features: pa.Table, labels: pa.Table) -> pa.Table:
     place[labelled[inside]] = np.flatnonzero(inside)
     rows = place[index] if len(index) else place
     taken = pa.array(rows, mask=rows < 0)
-    for (name, kind), source in zip(_LABEL_FIELDS.items(), ("text", "source", "clarity"), strict=True):
+    for name, (source, kind) in _LABEL_FIELDS.items():
+        if source not in labels.column_names:
+            features = features.append_column(name, pa.nulls(len(features), kind))
+            continue
         column: Any = labels.column(source).combine_chunks()
         features = features.append_column(name, column.cast(kind).take(taken))
     return features

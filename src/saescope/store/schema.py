@@ -5,7 +5,7 @@ A change here goes with a new file in `migrations/versions/` and a new `REVISION
 
 import sqlalchemy as sa
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration: what an up-to-date catalogue says of itself. Numbers, so that they compare."""
 
 VERSION_TABLE = "saescope_version"
@@ -115,11 +115,18 @@ extractions = sa.Table(
     _text("created"),
 )
 
+# SQLite counts up only in a column declared INTEGER.
+_COUNTER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def _counter() -> sa.Column[int]:
+    return sa.Column("id", _COUNTER, primary_key=True, autoincrement=True)
+
+
 labels = sa.Table(
     "labels",
     metadata,
-    # SQLite counts up only in a column declared INTEGER.
-    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _counter(),
     sa.Column("extraction_id", sa.Text, sa.ForeignKey("extractions.id", ondelete="CASCADE"), nullable=False),
     _number("feature"),
     _text("text"),
@@ -127,6 +134,37 @@ labels = sa.Table(
     _text("model", nullable=True),
     sa.Column("clarity", sa.Double, nullable=True),
     _json("detail"),
+    _text("created"),
+    _text("prompt", nullable=True),
+    sa.Column("samples", sa.JSON, nullable=True),
+    _text("request", nullable=True),
+    sa.Index(None, "extraction_id", "feature", "id"),
+)
+
+scores = sa.Table(
+    "scores",
+    metadata,
+    _counter(),
+    sa.Column("label_id", _COUNTER, sa.ForeignKey("labels.id", ondelete="CASCADE"), nullable=False),
+    _text("name"),
+    sa.Column("value", sa.Double, nullable=True),
+    _number("n"),
+    sa.Column("low", sa.Double, nullable=True),
+    sa.Column("high", sa.Double, nullable=True),
+    sa.Column("chance", sa.Double, nullable=True),
+    _number("failed"),
+    _text("judge"),
+    _text("interval"),
+    sa.Index(None, "label_id", "name", "id"),
+)
+
+label_choices = sa.Table(
+    "label_choices",
+    metadata,
+    _counter(),
+    sa.Column("extraction_id", sa.Text, sa.ForeignKey("extractions.id", ondelete="CASCADE"), nullable=False),
+    _number("feature"),
+    sa.Column("label_id", _COUNTER, sa.ForeignKey("labels.id", ondelete="CASCADE"), nullable=True),
     _text("created"),
     sa.Index(None, "extraction_id", "feature", "id"),
 )

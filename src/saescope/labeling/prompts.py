@@ -1,0 +1,158 @@
+"""Prompts: files of two parts, `# system` and `# user`, with $placeholders; named, and versioned by their content."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import NamedTuple
+
+from ..errors import BadSource, BadValue, NameTaken, NotFound
+from .words import visible
+
+NEEDS = {
+    "explain": {"active"},
+    "explain-contrastive": {"active", "silent"},
+    "detection": {"label", "snippets", "count"},
+    "fuzzing": {"label", "snippets", "count"},
+}
+"""Every prompt of the package, and the placeholders that it cannot do without."""
+_KNOWN = {"active", "silent", "writes", "label", "snippets", "count"}
+_PARTS = re.compile(r"\A\s*# system\n(?P<system>.*?)^# user\n(?P<user>.*)\Z", re.DOTALL | re.MULTILINE)
+
+
+class Rendered(NamedTuple):
+    """What is sent."""
+
+    system: str
+    user: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt that can be filled in."""
+
+    name: str
+    text: str
+
+    @property
+    def version(self) -> str:
+        """NAME@HASH: another text is another version."""
+        return f"{self.name}@{hashlib.blake2b(self.text.encode(), digest_size=4).hexdigest()}"
+
+    def render(self, **values: str) -> Rendered:
+        """Fill it in. What is filled in is never looked at for placeholders."""
+        parts = _PARTS.match(self.text)
+        assert parts is not None
+        return Rendered(*(Template(parts[part]).substitute(values).strip() for part in ("system", "user")))
+
+
+def load_prompt(source: str, kind: str) -> Prompt:
+    """A prompt of the package by name, or one from a file; `kind` says which placeholders it needs."""
+    if source in NEEDS:
+        return _checked(Prompt(source, _packaged(source)), kind)
+    path = Path(source)
+    if path.suffix not in (".md", ".txt"):
+        raise NotFound(f"there is no prompt {source!r}", f"there are: {', '.join(NEEDS)}; or name a .md or .txt file")
+    try:
+        return _checked(Prompt(path.stem, path.read_text("utf-8")), kind)
+    except (OSError, UnicodeDecodeError):
+        raise BadSource(f"prompt {source!r} cannot be read", "give a text file in UTF-8") from None
+
+
+def list_prompts() -> list[Prompt]:
+    """Every prompt of the package."""
+    return [Prompt(name, _packaged(name)) for name in NEEDS]
+
+
+def copy_prompt(name: str, path: Path) -> Prompt:
+    """Write a prompt of the package to a file, to be changed there."""
+    prompt = load_prompt(name, name)
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(prompt.text)
+    except FileExistsError:
+        raise NameTaken(f"{str(path)!r} is already there", "give another file") from None
+    except OSError as error:
+        raise BadSource(f"{str(path)!r} cannot be written: {error.strerror}", "give another file") from None
+    return prompt
+
+
+def data_block(lines: Sequence[str]) -> str:
+    """Lines of documents between two fences that no document can hold: the fence is a hash of all of them."""
+    fence = hashlib.blake2b("\n".join(lines).encode(), digest_size=6).hexdigest()
+    return "\n".join([f"---- data {fence} ----", *lines, f"---- end of data {fence} ----"])
+
+
+def snippet(tokens: Sequence[str], marks: Sequence[int] = ()) -> str:
+    """One line of text; runs of marked tokens stand between « and », which the text itself has as ‹ and ›."""
+    text, marked = "", set(marks)
+    for at, token in enumerate(tokens):
+        shown = _one_line(token)
+        if at in marked and at - 1 not in marked:
+            lead = shown[: len(shown) - len(shown.lstrip())]
+            text += lead + "«" + shown[len(lead) :]
+        else:
+            text += shown
+        if at in marked and at + 1 not in marked:
+            text += "»"
+    return text.strip()
+
+
+def read_label(answer: str) -> str | None:
+    """The label in an answer: one plain line, at most 200 characters; None where there is none."""
+    value = _json(answer).get("label")
+    if not isinstance(value, str):
+        return None
+    text = " ".join(visible(value).split())
+    return text[:200] or None
+
+
+def read_answers(answer: str, count: int) -> list[bool] | None:
+    """Exactly `count` yes or no; anything else is no answer at all."""
+    values = _json(answer).get("answers")
+    if not isinstance(values, list) or len(values) != count or any(value not in (0, 1) for value in values):
+        return None
+    return [bool(value) for value in values]
+
+
+def _json(answer: str) -> dict[str, object]:
+    """The one JSON object in an answer, a fence or words around it allowed; nothing else is guessed."""
+    start, end = answer.find("{"), answer.rfind("}")
+    try:
+        value = json.loads(answer[start : end + 1]) if start >= 0 else {}
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _one_line(token: str) -> str:
+    """A token with its leading space, without line breaks, control characters or marks of ours."""
+    form = visible(token).replace("«", "‹").replace("»", "›")
+    space = " " if token[:1] == " " and form else ""
+    return " " if form == "␣" else space + form
+
+
+def _packaged(name: str) -> str:
+    return files("saescope.labeling").joinpath("prompts", f"{name}.md").read_text("utf-8")
+
+
+def _checked(prompt: Prompt, kind: str) -> Prompt:
+    if _PARTS.match(prompt.text) is None:
+        raise BadValue(
+            f"prompt {prompt.name!r} has not the parts '# system' and '# user'", "see `saescope prompts show explain`"
+        )
+    template = Template(prompt.text)
+    if not template.is_valid():
+        raise BadValue(f"prompt {prompt.name!r} has a $ that is no placeholder", "write $$ for a dollar sign")
+    names = set(template.get_identifiers())
+    if missing := sorted(NEEDS[kind] - names):
+        raise BadValue(f"prompt {prompt.name!r} lacks ${missing[0]}", f"{kind} needs {', '.join(sorted(NEEDS[kind]))}")
+    if unknown := sorted(names - _KNOWN):
+        raise BadValue(
+            f"prompt {prompt.name!r}: nothing is called ${unknown[0]}", f"known: {', '.join(sorted(_KNOWN))}"
+        )
+    return prompt
