@@ -31,18 +31,23 @@ TOOLS = {
 
 
 def python_of(tool: str) -> Path:
-    """The interpreter of a tool's environment, which is made first if it is not there or not as it should be."""
-    requirements = HERE / TOOLS[tool].requirements
-    folder = HERE / ".environments" / tool
+    """A tool's interpreter."""
+    return environment(tool, TOOLS[tool].requirements)
+
+
+def environment(name: str, requirements: str) -> Path:
+    """The interpreter of an environment, which is made first if it is not there or not as it should be."""
+    asked = HERE / requirements
+    folder = HERE / ".environments" / name
     python, stamp = folder / "bin" / "python", folder / "requirements.sha256"
-    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    wanted = hashlib.sha256(asked.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         clock = time.perf_counter()
-        print(f"installing {tool} (once, a few minutes)", file=sys.stderr)
+        print(f"installing {name} (once, a few minutes)", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         subprocess.run([*pip, TORCH], check=True)
-        subprocess.run([*pip, "--no-deps", "--requirement", requirements], check=True)
+        subprocess.run([*pip, "--no-deps", "--requirement", asked], check=True)
         stamp.write_text(wanted)
-        print(f"installed {tool} in {time.perf_counter() - clock:.0f} s", file=sys.stderr)
+        print(f"installed {name} in {time.perf_counter() - clock:.0f} s", file=sys.stderr)
     return python
