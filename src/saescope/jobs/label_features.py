@@ -18,11 +18,11 @@ from ..records import Extraction, Label, Progress
 from ..specs import LabelFeatures
 from ..store import catalogue
 from ..store.labels import add_labels, current_labels, labelled_by
+from ..store.tokenized import token_stores
 from ..version import VERSION
 from .clock import now
 from .context import Context, check_feature
 from .label_evidence import Material, materials, measure_features, words_of
-from .tokenized import token_stores
 
 _SHOWN = 12
 _BACKGROUND_SAMPLES = 2000

@@ -14,17 +14,17 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import sqlalchemy as sa
+from sqlalchemy import exc
 
 from ..errors import BrokenHome, Interrupted, NoSpace, StudioError, Unreachable
 from ..home import Home, no_space
 from ..records import Job, Progress
 from ..store import catalogue, jobs
 from ..store.database import Database
+from ..store.show import show_dataset, show_model, show_sae
 from . import verbs
 from .context import Context
 from .progress import Meter
-from .show import show_dataset, show_model, show_sae
 
 POLL_SECONDS = 0.1
 LLM_THREADS = 2
@@ -135,7 +135,7 @@ def _heart(
             except jobs.Fenced:
                 stop.set()
                 return
-            except (StudioError, sa.exc.SQLAlchemyError) as error:  # the lease outlives a short absence
+            except (StudioError, exc.SQLAlchemyError) as error:  # the lease outlives a short absence
                 _LOG.warning("job %s: no heartbeat: %s", job.id, error)
 
     heart = threading.Thread(target=beating, name=f"heart-{job.id}", daemon=True)
@@ -188,7 +188,7 @@ class Worker:
         while not self.going.is_set():
             try:
                 job = jobs.claim(self.context.db, lane, self.owner)
-            except (StudioError, sa.exc.SQLAlchemyError) as error:
+            except (StudioError, exc.SQLAlchemyError) as error:
                 if isinstance(error, BrokenHome):
                     raise
                 _LOG.warning("no jobs can be asked for: %s", error)
