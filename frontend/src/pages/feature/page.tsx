@@ -1,0 +1,5 @@
+import { Page } from "../../parts/page";
+
+export function Feature() {
+  return <Page title="Feature">{null}</Page>;
+}

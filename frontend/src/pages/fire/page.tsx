@@ -1,0 +1,5 @@
+import { Page } from "../../parts/page";
+
+export function Fire() {
+  return <Page title="Fire">{null}</Page>;
+}

@@ -1,0 +1,6 @@
+import { Page } from "../parts/page";
+
+export function Settings() {
+  return <Page title="Settings">{null}</Page>;
+}
+

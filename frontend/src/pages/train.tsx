@@ -1,0 +1,6 @@
+import { Page } from "../parts/page";
+
+export function Train() {
+  return <Page title="Train">{null}</Page>;
+}
+
