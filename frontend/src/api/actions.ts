@@ -1,7 +1,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { toast } from "../parts/toast";
 import { failure } from "./client";
-import type { FeatureDetail } from "./feature";
+import type { FeatureDetail, LabelRow } from "./feature";
 import { path, type FeaturePage } from "./features";
 import type { Points } from "../pages/features/cloud";
 
@@ -57,4 +57,10 @@ export async function writeNote(client: QueryClient, extraction: string, index: 
   const note = await send<{ text: string; saved: string } | null>("PUT", `${path(extraction)}/features/${index}/note`, { text });
   client.setQueryData<FeatureDetail>(["feature", extraction, index], (old) => old && { ...old, note });
   return note?.saved ?? "";
+}
+
+/** Show another label of the history. */
+export async function showLabel(client: QueryClient, extraction: string, index: number, label: LabelRow): Promise<void> {
+  await send("PUT", `${path(extraction)}/features/${index}/label`, { id: label.id });
+  await relabelled(client, extraction, index);
 }

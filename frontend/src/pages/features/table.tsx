@@ -1,12 +1,12 @@
-import { useQueries, useQueryClient } from "@tanstack/react-query";
 import { getCoreRowModel, useReactTable, type ColumnSizingState } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { memo, useEffect, useMemo, useRef, useState, type MouseEvent, type ReactNode } from "react";
-import { featurePage, PAGE, type FeatureRow, type Query } from "../../api/features";
+import { memo, useEffect, useMemo, useRef, type MouseEvent, type ReactNode } from "react";
+import { PAGE, type FeatureRow, type Query } from "../../api/features";
 import { int } from "../../lib/format";
 import { Icon } from "../../parts/icons";
 import { Skeleton } from "../../parts/states";
 import { COLUMNS, column, type Column } from "./columns";
+import { usePages } from "./pages";
 
 const ROW = 28;
 
@@ -183,38 +183,4 @@ function Hint({ position, count, scroller }: { position: number; count: number; 
   if (!scroller) return null;
   const share = scroller.scrollTop / Math.max(1, scroller.scrollHeight - scroller.clientHeight);
   return <div className="rowhint" aria-hidden="true" style={{ top: `${scroller.scrollTop + 32 + share * (scroller.clientHeight - 64)}px` }}>row {int(position + 1)} of {int(count)}</div>;
-}
-
-/** The pages around what is on the screen; while the list flies past, none is asked for. */
-function usePages(extraction: string, query: Query, count: number, first: number, last: number, moving: boolean): Map<number, FeatureRow[]> {
-  const client = useQueryClient();
-  const [settled, setSettled] = useState({ first, last });
-  useEffect(() => {
-    const far = Math.abs(first - settled.first) > 2 * PAGE;
-    if (!moving || !far) {
-      setSettled({ first, last });
-      return;
-    }
-    const timer = setTimeout(() => setSettled({ first, last }), 90);
-    return () => clearTimeout(timer);
-  }, [first, last, moving, settled.first]);
-  const wanted = useMemo(() => {
-    if (!count) return [];
-    const pages: number[] = [];
-    const end = Math.floor((count - 1) / PAGE);
-    for (let page = Math.max(0, Math.floor(settled.first / PAGE)); page <= Math.min(end, Math.floor((settled.last + 20) / PAGE)); page++) pages.push(page);
-    return pages;
-  }, [settled, count]);
-  const results = useQueries({ queries: wanted.map((page) => featurePage(extraction, query, page)) });
-  const found = new Map<number, FeatureRow[]>();
-  wanted.forEach((page, k) => {
-    const data = results[k]?.data;
-    if (data) found.set(page, data.features);
-  });
-  for (const page of [Math.floor(first / PAGE), Math.floor(last / PAGE)]) {
-    if (found.has(page)) continue;
-    const kept = client.getQueryData(featurePage(extraction, query, page).queryKey);
-    if (kept) found.set(page, kept.features);
-  }
-  return found;
 }
