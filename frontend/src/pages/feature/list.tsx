@@ -1,9 +1,9 @@
-import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
 import { feature } from "../../api/feature";
-import { featurePosition, PAGE, type Query } from "../../api/features";
+import { featurePage, featurePosition, PAGE, type Query } from "../../api/features";
 import { int } from "../../lib/format";
 import type { Search } from "../../lib/search";
 import { IconButton } from "../../parts/controls";
@@ -15,19 +15,36 @@ export interface Neighbours {
   next: number | null;
 }
 
+/** Who stands before and after this feature in the list; both are read ahead. */
+export function useNeighbours(extraction: string, query: Query, index: number): Neighbours {
+  const client = useQueryClient();
+  const placed = useQuery(featurePosition(extraction, query, index));
+  const position = placed.data?.position ?? null;
+  const count = placed.data?.matching ?? 0;
+  const wanted = position === null ? [] : [position - 1, position + 1].filter((at) => at >= 0 && at < count);
+  const pages = [...new Set(wanted.map((at) => Math.floor(at / PAGE)))];
+  const read = useQueries({ queries: pages.map((page) => featurePage(extraction, query, page)) });
+  const at = (place: number) => (position === null ? null : (read[pages.indexOf(Math.floor(place / PAGE))]?.data?.features[place % PAGE]?.index ?? null));
+  const previous = position ? at(position - 1) : null;
+  const next = position === null ? null : at(position + 1);
+  useEffect(() => {
+    for (const near of [next, previous]) if (near !== null) void client.prefetchQuery(feature(extraction, near));
+  }, [previous, next, extraction, client]);
+  return { previous, next };
+}
+
 interface Props {
   extraction: string;
   query: Query;
   index: number;
   search: Search;
+  beside: Neighbours;
   onStep: (by: 1 | -1) => void;
-  onNeighbours: (found: Neighbours) => void;
   sortedBy: string;
 }
 
 /** The filtered, sorted set one came from: where this feature stands in it, and who stands beside it. */
-export function FeatureList({ extraction, query, index, search, onStep, onNeighbours, sortedBy }: Props) {
-  const client = useQueryClient();
+export function FeatureList({ extraction, query, index, search, beside, onStep, sortedBy }: Props) {
   const scroller = useRef<HTMLOListElement>(null);
   const placed = useQuery({ ...featurePosition(extraction, query, index), placeholderData: keepPreviousData });
   const count = placed.data?.matching ?? 0;
@@ -44,15 +61,6 @@ export function FeatureList({ extraction, query, index, search, onStep, onNeighb
     seen.current = true;
   }, [position, count, virtual]);
 
-  const beside = (by: number) => (position === null ? undefined : rowAt(position + by)?.index);
-  const previous = beside(-1) ?? null;
-  const next = beside(1) ?? null;
-  useEffect(() => {
-    if (placed.isPlaceholderData) return;
-    onNeighbours({ previous, next });
-    for (const near of [next, previous]) if (near !== null) void client.prefetchQuery(feature(extraction, near));
-  }, [previous, next, placed.isPlaceholderData, extraction, client, onNeighbours]);
-
   const total = placed.data?.total;
   return (
     <nav className="list" aria-label="Features of this list">
@@ -62,8 +70,8 @@ export function FeatureList({ extraction, query, index, search, onStep, onNeighb
           {sortedBy && `, by ${sortedBy}`}
         </Link>
         <span className="grow" />
-        <IconButton icon="up" label="Previous" keys="k" small onClick={() => onStep(-1)} disabled={previous === null} />
-        <IconButton icon="down" label="Next" keys="j" small onClick={() => onStep(1)} disabled={next === null} />
+        <IconButton icon="up" label="Previous" keys="k" small onClick={() => onStep(-1)} disabled={beside.previous === null} />
+        <IconButton icon="down" label="Next" keys="j" small onClick={() => onStep(1)} disabled={beside.next === null} />
       </header>
       {placed.isSuccess && position === null && !placed.isPlaceholderData && <p className="xs dim aside">{index} is not in this list.</p>}
       <ol ref={scroller}>

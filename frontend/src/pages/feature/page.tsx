@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { star } from "../../api/actions";
 import { feature } from "../../api/feature";
 import { plural } from "../../lib/format";
@@ -16,7 +16,7 @@ import { copy } from "../../parts/toast";
 import { queryOf, sortOf } from "../features/query";
 import { Examples, type Width } from "./examples";
 import { Head } from "./head";
-import { FeatureList, type Neighbours } from "./list";
+import { FeatureList, useNeighbours } from "./list";
 import { Side } from "./side";
 import { strata } from "./strata";
 import { Try, type TryHandle } from "./try";
@@ -45,7 +45,7 @@ export function Feature() {
   const [editing, setEditing] = useState(false);
   const [history, setHistory] = useState(false);
   const [tried, setTried] = useState<number | null>(null);
-  const [beside, setBeside] = useState<Neighbours>({ previous: null, next: null });
+  const beside = useNeighbours(extraction, query, index);
   const note = useRef<HTMLTextAreaElement>(null);
   const trying = useRef<TryHandle>(null);
   useEffect(() => {
@@ -59,7 +59,6 @@ export function Feature() {
     void navigate({ to: "/features/$extraction/$index", params: { extraction, index: String(target) }, search: { ...words, open: undefined } as never, replace: true, resetScroll: false });
   });
   const onStep = useStable((by: 1 | -1) => go(by > 0 ? beside.next : beside.previous));
-  const onNeighbours = useCallback((found: Neighbours) => setBeside(found), []);
   const toggle = useStable((sample: number) => {
     const next = new Set(open);
     if (!next.delete(sample)) next.add(sample);
@@ -149,8 +148,7 @@ export function Feature() {
         )
       }
     >
-      {!narrow && <FeatureList extraction={extraction} query={query} index={index} search={keep} onStep={onStep} onNeighbours={onNeighbours} sortedBy={sortedBy} />}
-      {narrow && <div hidden><FeatureList extraction={extraction} query={query} index={index} search={keep} onStep={onStep} onNeighbours={onNeighbours} sortedBy={sortedBy} /></div>}
+      {!narrow && <FeatureList extraction={extraction} query={query} index={index} search={keep} beside={beside} onStep={onStep} sortedBy={sortedBy} />}
       <div className="mid">
         <Loading busy={answer.isFetching} label="Reading the feature" />
         {answer.isError ? (
