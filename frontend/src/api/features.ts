@@ -102,3 +102,18 @@ export const held = (extraction: string, query: Query) =>
     staleTime: 60_000,
     placeholderData: keepPreviousData,
   });
+
+/** Features by index, label or top token; an index comes first. */
+export const featureSearch = (extraction: string, text: string, limit: number) =>
+  queryOptions({
+    queryKey: ["features", extraction, "search", text, limit],
+    queryFn: async ({ signal }): Promise<FeaturePage> => {
+      const words = text.trim().replace(/^#/, "");
+      const found = await get<FeaturePage>(`${path(extraction)}/features${asked({ search: words || undefined, sort: "-score" }, { limit })}`, signal);
+      const index = Number(words);
+      if (!/^\d+$/.test(words) || index >= found.total) return found;
+      const exact = await get<FeaturePage>(`${path(extraction)}/features${asked({ where: `index=${index}` }, { limit: 1 })}`, signal);
+      return { ...found, features: [...exact.features, ...found.features.filter((row) => row.index !== index)] };
+    },
+    staleTime: 60_000,
+  });

@@ -32,3 +32,5 @@ export interface RunningJob {
   phase: string;
 }
 export const useRunningJobs = () => useQuery<RunningJob[]>({ queryKey: ["jobs", "running"], queryFn: () => Promise.reject(new Error("not yet")), enabled: false });
+
+export const useNames = () => useQuery<{ datasets: string[]; models: string[]; saes: string[] }>({ queryKey: ["names"], queryFn: () => Promise.reject(new Error("not yet")), enabled: false });
