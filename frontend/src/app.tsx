@@ -4,10 +4,10 @@ import { lazy, Suspense, useEffect } from "react";
 import { listenForKeys, useKeys } from "./lib/keys";
 import { toggleTheme } from "./lib/theme";
 import { setOverlay, useOverlay } from "./parts/palette-state";
+import { Palette } from "./parts/palette";
 import { MainRail, useCurrentExtraction } from "./parts/rail";
 import { copy, Toasts } from "./parts/toast";
 
-const Palette = lazy(() => import("./parts/palette").then((part) => ({ default: part.Palette })));
 const KeyHelp = lazy(() => import("./parts/keyhelp").then((part) => ({ default: part.KeyHelp })));
 
 /** What stands around every page: the rail, the windows above, the keys that work everywhere. */
@@ -19,11 +19,11 @@ export function App() {
   const go = (to: string) => () => void navigate({ to });
   const scoped = (page: string) => go(extraction ? `/${page}/${extraction}` : `/${page}`);
   useKeys("Everywhere", [
-    { keys: ["Ctrl+k"], label: "Search or jump to", inFields: true, run: () => setOverlay(overlay === "palette" ? null : "palette") },
+    { keys: ["Ctrl+k"], label: "Search or jump to", inFields: true, inWindows: true, run: () => setOverlay(overlay === "palette" ? null : "palette") },
     { keys: ["?"], label: "These keys", run: () => setOverlay("keys") },
     { keys: ["y"], label: "Copy link", run: () => void copy(location.href, "Link copied") },
-    { keys: ["Ctrl+."], label: "Dark or light", inFields: true, run: toggleTheme },
-  ]);
+    { keys: ["Ctrl+."], label: "Dark or light", inFields: true, inWindows: true, run: toggleTheme },
+  ], true);
   useKeys("Go to", [
     { keys: ["g h"], label: "Home", run: go("/") },
     { keys: ["g f"], label: "Features", run: scoped("features") },
@@ -36,7 +36,7 @@ export function App() {
     { keys: ["g e"], label: "Extract", run: go("/extract") },
     { keys: ["g j"], label: "Jobs", run: go("/jobs") },
     { keys: ["g ,"], label: "Settings", run: go("/settings") },
-  ]);
+  ], true);
   return (
     <Tooltip.Provider delay={400}>
       <a className="skip" href="#main">Skip to content</a>
@@ -46,8 +46,8 @@ export function App() {
           <Outlet />
         </div>
       </div>
+      {overlay === "palette" && <Palette onClose={() => setOverlay(null)} />}
       <Suspense>
-        {overlay === "palette" && <Palette onClose={() => setOverlay(null)} />}
         {overlay === "keys" && <KeyHelp onClose={() => setOverlay(null)} />}
       </Suspense>
       <Toasts />

@@ -7,11 +7,15 @@ export interface Key {
   run?: (event: KeyboardEvent) => void;
   /** Also while a text field has the focus. */
   inFields?: boolean;
+  /** Also while a window above the page is open. */
+  inWindows?: boolean;
 }
 
 interface Scope {
   name: string;
   keys: Key[];
+  /** What works everywhere answers after what works on the page. */
+  everywhere: boolean;
 }
 
 const scopes: Scope[] = [];
@@ -19,24 +23,24 @@ const listeners = new Set<() => void>();
 let snapshot: Scope[] = [];
 
 function changed() {
-  snapshot = [...scopes];
+  snapshot = [...scopes.filter((scope) => !scope.everywhere).reverse(), ...scopes.filter((scope) => scope.everywhere)];
   for (const listener of listeners) listener();
 }
 
-/** Keys of a page or part, while it is shown. The newest scope answers first. */
-export function useKeys(name: string, keys: Key[]): void {
+/** Keys of a page or part, while it is shown. The newest scope answers first, those of everywhere last. */
+export function useKeys(name: string, keys: Key[], everywhere = false): void {
   const latest = useRef(keys);
   latest.current = keys;
   const shape = keys.map((key) => `${key.keys.join()}:${key.label}`).join("|");
   useEffect(() => {
-    const scope: Scope = { name, keys: latest.current.map((key, at) => ({ ...key, run: (event) => latest.current[at]?.run?.(event) })) };
+    const scope: Scope = { name, everywhere, keys: latest.current.map((key, at) => ({ ...key, run: (event) => latest.current[at]?.run?.(event) })) };
     scopes.push(scope);
     changed();
     return () => {
       scopes.splice(scopes.indexOf(scope), 1);
       changed();
     };
-  }, [name, shape]);
+  }, [name, shape, everywhere]);
 }
 
 /** Every key that works now, for the help. */
@@ -85,12 +89,12 @@ function answer(event: KeyboardEvent): void {
   if (single && !singleKeys()) return;
   const chord = pending && event.timeStamp - pendingSince < 1200 ? `${pending} ${name}` : "";
   pending = "";
-  // A dialog keeps the keys to itself: only the scopes registered after it was opened answer.
+  // A window above the page keeps the keys to itself, but for those that open and close windows.
   const modal = document.querySelector("[data-modal]") !== null;
-  for (const scope of [...scopes].reverse()) {
-    if (modal && !scope.name.startsWith("dialog")) continue;
+  for (const scope of snapshot) {
     for (const key of scope.keys) {
       if (inField && !key.inFields) continue;
+      if (modal && !key.inWindows) continue;
       if (!key.run) continue;
       if (key.keys.includes(name) || (chord && key.keys.includes(chord))) {
         event.preventDefault();

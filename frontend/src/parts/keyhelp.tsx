@@ -1,15 +1,15 @@
 import { useKeyScopes } from "../lib/keys";
 import { Dialog } from "./dialog";
 
-const shown = (key: string) => key.replace("ArrowUp", "↑").replace("ArrowDown", "↓").replace("ArrowLeft", "←").replace("ArrowRight", "→").replace("Enter", "↵").split(/([ +])/).filter((part) => part && part !== "+");
+const shown = (key: string) => key.replace("ArrowUp", "↑").replace("ArrowDown", "↓").replace("ArrowLeft", "←").replace("ArrowRight", "→").replace("Enter", "↵").replace("Escape", "Esc").split(/([ +])/).filter((part) => part && part !== "+");
 
 /** Every key that works on this page, from the keys themselves. */
 export function KeyHelp({ onClose }: { onClose: () => void }) {
-  const scopes = useKeyScopes().filter((scope) => !scope.name.startsWith("dialog"));
+  const scopes = useKeyScopes();
   return (
     <Dialog open onClose={onClose} title="Keys on this page" wide>
       <div className="keyhelp">
-        {[...scopes].reverse().map((scope) => (
+        {scopes.map((scope) => (
           <section key={scope.name}>
             <h3>{scope.name}</h3>
             <ul>
