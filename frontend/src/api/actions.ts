@@ -3,7 +3,7 @@ import { toast } from "../parts/toast";
 import { failure } from "./client";
 import type { FeatureDetail, LabelRow } from "./feature";
 import { path, type FeaturePage } from "./features";
-import type { Points } from "../pages/features/cloud";
+import type { Points } from "../pages/features/points";
 
 /** Send a change. Answers of the API are JSON, or nothing. */
 export async function send<T = unknown>(method: "POST" | "PUT" | "DELETE", address: string, body?: unknown, signal?: AbortSignal): Promise<T> {

@@ -1,5 +1,5 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
-import type { Points } from "../pages/features/cloud";
+import type { Points } from "../pages/features/points";
 import { failure } from "./client";
 import { get } from "./queries";
 

@@ -16,7 +16,7 @@ import { Menu } from "../../parts/menu";
 import { Page } from "../../parts/page";
 import { Empty, Failure, Loading } from "../../parts/states";
 import { copy, toast } from "../../parts/toast";
-import type { Box, Tint } from "./cloud";
+import type { Box, Tint } from "./points";
 import { COLUMNS } from "./columns";
 import { AddFilter, NoMatch, type Part } from "./filters";
 import { Peek } from "./peek";

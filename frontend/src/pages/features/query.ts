@@ -2,7 +2,7 @@ import type { Query } from "../../api/features";
 import type { Search } from "../../lib/search";
 import { figures } from "../../lib/format";
 import { joined } from "../../lib/where";
-import type { Box } from "./cloud";
+import type { Box } from "./points";
 
 /** The brush as the address has it: lowest and highest density, lowest and highest max. */
 export function brushOf(text: string | undefined): Box | null {

@@ -4,7 +4,9 @@ import { useShownTheme } from "../../lib/theme";
 import { useSize } from "../../lib/width";
 import { Select } from "../../parts/controls";
 import { Ramp } from "../../parts/tokens";
-import { Cloud, extent, Finder, isDead, ticks, type Box, type Points, type Tint } from "./cloud";
+import { Cloud } from "./cloud";
+import { Finder } from "./finder";
+import { extent, isDead, ticks, type Box, type Points, type Tint } from "./points";
 
 const TOP = 40;
 const BOTTOM = 34;
@@ -68,6 +70,7 @@ export function Scatter({ points, held, brush, onBrush, chosen, onHover, onOpen,
     (canvas.current as HTMLCanvasElement & { cloud?: Cloud }).cloud = made;
     return () => {
       cloud.current = null;
+      made.dispose();
     };
   }, []);
   useEffect(() => cloud.current?.setPoints(points), [points]);
