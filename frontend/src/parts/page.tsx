@@ -29,7 +29,7 @@ export function Page({ crumbs = [], title, actions, children, className = "" }: 
         <h1 className="cut" title={title}>{title}</h1>
         <span className="grow" />
         {actions}
-        <button type="button" className="find" aria-label="Search or jump to (Ctrl K)" onClick={openPalette}>
+        <button type="button" className="find" aria-label="Search or jump to… Ctrl K" onClick={openPalette}>
           <Icon name="find" size={14} />
           <span>Search or jump to…</span>
           <kbd>Ctrl K</kbd>

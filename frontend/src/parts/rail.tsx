@@ -75,7 +75,8 @@ function Scope() {
       label="Extractions"
       align="start"
       trigger={
-        <button type="button" className="scope" aria-label={`Extraction: ${current ?? "none"}. Change`} title={one ? `${one.name}\n${one.sae} · ${one.hookpoint} · ${int(one.features)} features` : ""}>
+        <button type="button" className="scope" title={one ? `${one.name}\n${one.sae} · ${one.hookpoint} · ${int(one.features)} features` : ""}>
+          <span className="sr">Extraction</span>
           <b className="cut">{current ?? "no extraction"}</b>
           <span className="cut">{one ? `${one.hookpoint} · ${int(one.features)}` : "choose one"}</span>
           <Icon name="down" size={14} />

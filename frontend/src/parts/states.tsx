@@ -8,7 +8,7 @@ import { copy } from "./toast";
 export function Empty({ title, children, actions }: { title: string; children?: ReactNode; actions?: ReactNode }) {
   return (
     <div className="state">
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       {children && <div className="state-text">{children}</div>}
       {actions && <div className="row wrap">{actions}</div>}
     </div>
@@ -23,10 +23,10 @@ export function Failure({ error, title, safe, retry, actions }: { error: unknown
   const details = [known ? `${known.kind} (${known.status})` : "", message, known?.hint ?? ""].filter(Boolean).join("\n");
   return (
     <div className="state" role="alert">
-      <h3 className="row">
+      <h2 className="row">
         <span className="bad"><Icon name="warn" /></span>
         <span className="state-title">{heading}</span>
-      </h3>
+      </h2>
       {(known?.hint || safe) && <div className="state-text">{known?.hint && <p>{sentence(known.hint)}.</p>}{safe && <p>{safe}</p>}</div>}
       {title && <pre>{details}</pre>}
       <div className="row wrap">

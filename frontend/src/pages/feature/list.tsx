@@ -45,7 +45,7 @@ interface Props {
 
 /** The filtered, sorted set one came from: where this feature stands in it, and who stands beside it. */
 export function FeatureList({ extraction, query, index, search, beside, onStep, sortedBy }: Props) {
-  const scroller = useRef<HTMLOListElement>(null);
+  const scroller = useRef<HTMLDivElement>(null);
   const placed = useQuery({ ...featurePosition(extraction, query, index), placeholderData: keepPreviousData });
   const count = placed.data?.matching ?? 0;
   const position = placed.data?.position ?? null;
@@ -74,8 +74,8 @@ export function FeatureList({ extraction, query, index, search, beside, onStep, 
         <IconButton icon="down" label="Next" keys="j" small onClick={() => onStep(1)} disabled={beside.next === null} />
       </header>
       {placed.isSuccess && position === null && !placed.isPlaceholderData && <p className="xs dim aside">{index} is not in this list.</p>}
-      <ol ref={scroller}>
-        <div className="sheet" style={{ height: virtual.getTotalSize() }}>
+      <div ref={scroller} className="scroll">
+        <ol className="sheet" style={{ height: virtual.getTotalSize() }}>
           {items.map((item) => {
             const row = rowAt(item.index);
             return (
@@ -91,8 +91,8 @@ export function FeatureList({ extraction, query, index, search, beside, onStep, 
               </li>
             );
           })}
-        </div>
-      </ol>
+        </ol>
+      </div>
     </nav>
   );
 }

@@ -197,7 +197,7 @@ export function Feature() {
                   <IconButton icon="wrap" label="Line breaks" keys="l" on={breaks} aria-pressed={breaks} onClick={() => setWords({ l: breaks ? undefined : "1" })} />
                 </div>
                 {data.active_samples < 5 && <p className="note few">Active in {plural(data.active_samples, "sample")} only; quantiles mean little.</p>}
-                <div className={stale ? "exwrap stale" : "exwrap"}>
+                <div className={stale ? "exwrap stale" : "exwrap"} tabIndex={0} role="tabpanel" aria-label={`Examples: ${group.name}`}>
                   <Examples data={data} examples={group.examples} width={width} breaks={breaks} byRow={byRow} at={at} token={token} open={open} onToggle={toggle} onAt={setAt} />
                   {!group.examples.length && <p className="dim sm few">No example in this range.</p>}
                 </div>

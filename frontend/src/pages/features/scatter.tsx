@@ -235,10 +235,16 @@ export function Scatter({ points, held, brush, onBrush, chosen, onHover, onOpen,
     w: clip(toX(drawn.x1), plot.left, plot.right) - clip(toX(drawn.x0), plot.left, plot.right),
     h: clip(toY(drawn.y0), plot.top, plot.bottom) - clip(toY(drawn.y1), plot.top, plot.bottom),
   };
+  const ticksX = ticks(view.x0, view.x1, Math.max(2, Math.floor((plot.right - plot.left) / 90)));
+  const ticksY = ticks(view.y0, view.y1, 8);
   const barWidth = (plot.right - plot.left) / BINS;
 
   return (
     <div className="plot" ref={place}>
+      <svg aria-hidden="true">
+        {ticksX.map((value) => <line key={`x${value}`} x1={toX(Math.log10(value))} x2={toX(Math.log10(value))} y1={plot.top} y2={plot.bottom} className="grid" />)}
+        {ticksY.map((value) => <line key={`y${value}`} x1={LEFT} x2={plot.right} y1={toY(Math.log10(value))} y2={toY(Math.log10(value))} className="grid" />)}
+      </svg>
       <canvas ref={canvas} />
       <svg
         ref={surface}
@@ -256,17 +262,11 @@ export function Scatter({ points, held, brush, onBrush, chosen, onHover, onOpen,
         onDoubleClick={() => setView(whole)}
         onKeyDown={keys}
       >
-        {ticks(view.x0, view.x1, 8).map((value) => (
-          <g key={`x${value}`}>
-            <line x1={toX(Math.log10(value))} x2={toX(Math.log10(value))} y1={plot.top} y2={plot.bottom} className="grid" />
-            <text x={toX(Math.log10(value))} y={plot.bottom + 15} textAnchor="middle">{axisPercent(value)}</text>
-          </g>
+        {ticksX.map((value) => (
+          <text key={`x${value}`} x={toX(Math.log10(value))} y={plot.bottom + 15} textAnchor="middle">{axisPercent(value)}</text>
         ))}
-        {ticks(view.y0, view.y1, 8).map((value) => (
-          <g key={`y${value}`}>
-            <line x1={LEFT} x2={plot.right} y1={toY(Math.log10(value))} y2={toY(Math.log10(value))} className="grid" />
-            <text x={LEFT - 8} y={toY(Math.log10(value)) + 4} textAnchor="end">{figures(value)}</text>
-          </g>
+        {ticksY.map((value) => (
+          <text key={`y${value}`} x={LEFT - 8} y={toY(Math.log10(value)) + 4} textAnchor="end">{figures(value)}</text>
         ))}
         <text x={12} y={TOP - 12}>Max activation</text>
         <text x={plot.right} y={height - 4} textAnchor="end">Density, share of tokens</text>
@@ -313,7 +313,7 @@ export function Scatter({ points, held, brush, onBrush, chosen, onHover, onOpen,
   );
 }
 
-const axisPercent = (value: number) => `${figures(100 * value)} %`;
+const axisPercent = (value: number) => `${Number((100 * value).toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 8 })} %`;
 
 const middle = (view: Box): Box => ({
   x0: view.x0 + 0.4 * (view.x1 - view.x0),

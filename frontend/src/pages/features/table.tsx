@@ -76,6 +76,7 @@ export function FeatureTable({ extraction, query, matching, layout, onLayout, so
 
   const sorted = (one: Column) => sort.findIndex((key) => key.field === one.sort);
   return (
+    <div className="tblwrap">
     <div className="tbl" ref={scroller} role="grid" aria-label="Features" aria-rowcount={count + 1} aria-colcount={shown.length + 1} tabIndex={0} aria-activedescendant={count ? `row-${at}` : undefined}>
       <div className="sheet" style={{ height: Math.max(virtual.getTotalSize(), ROW), minWidth: least }}>
         <div className="line head" role="row" style={{ gridTemplateColumns: template }}>
@@ -115,9 +116,10 @@ export function FeatureTable({ extraction, query, matching, layout, onLayout, so
           />
         ))}
       </div>
-      {matching === undefined && <Skeleton columns="20px 44px 1fr 150px 60px 44px" rows={14} />}
-      {matching === 0 && <div className="over">{empty}</div>}
       {virtual.isScrolling && count > 2000 && <Hint position={first} count={count} scroller={scroller.current} />}
+    </div>
+      {matching === undefined && <div className="over"><Skeleton rows={14} /></div>}
+      {matching === 0 && <div className="over">{empty}</div>}
     </div>
   );
 }

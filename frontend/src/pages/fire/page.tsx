@@ -27,7 +27,7 @@ export function Fire() {
   const text = words.text ?? kept;
   const [typed, setTyped] = useState(text);
   const field = useRef<HTMLTextAreaElement>(null);
-  const tokens = useRef<HTMLDivElement>(null);
+  const ranks = useRef<HTMLOListElement>(null);
   useEffect(() => setTyped(text), [text]);
 
   const answer = useQuery({ ...fire(extraction, text), placeholderData: keepPreviousData });
@@ -77,7 +77,12 @@ export function Fire() {
   const open = (index: number) => void navigate({ to: "/features/$extraction/$index", params: { extraction, index: String(index) } });
   const addToSteer = (index: number) => toast(toggleTray(extraction, index) ? `${index} added to Steer` : `${index} taken out of Steer`, () => toggleTray(extraction, index));
   useEffect(() => {
-    document.querySelector(".rank [aria-current]")?.scrollIntoView({ block: "nearest" });
+    const list = ranks.current;
+    const item = list?.querySelector<HTMLElement>("[aria-current]");
+    if (!list || !item || list.scrollHeight <= list.clientHeight) return;
+    const top = item.offsetTop - list.offsetTop;
+    if (top < list.scrollTop) list.scrollTop = top;
+    else if (top + item.offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = top + item.offsetHeight - list.clientHeight;
   }, [place]);
 
   useKeys("Fire", [
@@ -147,7 +152,6 @@ export function Fire() {
             </div>
             <TokenTips max={chosen?.max} className={answer.isPlaceholderData ? "text stale" : "text"}>
               <div
-                ref={tokens}
                 className="toks wrapped"
                 role="listbox"
                 aria-label="Tokens of the text"
@@ -213,7 +217,7 @@ export function Fire() {
                 : `${int(Math.min(SHOWN, ranking.shown.length))} of ${plural(ranking.active, "active feature")} shown${ranking.hiddenDense ? `; ${ranking.hiddenDense} dense hidden` : ""}${ranking.hiddenUnlabelled ? `; ${ranking.hiddenUnlabelled} without label hidden` : ""}`}
             </p>
           </header>
-          <ol className="rank" aria-label="Ranking">
+          <ol className="rank" aria-label="Ranking" ref={ranks} tabIndex={0}>
             {ranking.shown.slice(0, SHOWN).map(({ feature, value }) => (
               <li key={feature.index} aria-current={feature === chosen || undefined} onClick={() => setWords({ f: String(feature.index), p: String(position) })}>
                 <Link className="num" to="/features/$extraction/$index" params={{ extraction, index: String(feature.index) }} onClick={(event) => event.stopPropagation()}>{feature.index}</Link>

@@ -46,6 +46,7 @@ export function Steer() {
   const [chosen, setChosen] = useState(0);
   const [pins, setPins] = useState<Pin[]>([]);
   const field = useRef<HTMLTextAreaElement>(null);
+  const texts = useRef<HTMLDivElement>(null);
   const { run, start, stop } = useSteering();
   const details = useQueries({ queries: edits.map((edit) => feature(extraction, edit.feature)) });
   const slow = useSlow(run?.state === "running" && !run.original.tokens.length, 1500);
@@ -74,7 +75,9 @@ export function Steer() {
   const running = run?.state === "running";
   const go = () => {
     if (prompt !== sampling.prompt) setWords({ prompt });
-    if (request) start(request);
+    if (!request) return;
+    start(request);
+    if (matchMedia("(max-width: 720px)").matches) requestAnimationFrame(() => texts.current?.scrollIntoView());
   };
   const shade: Shade = words.shade === "feature" || words.shade === "none" ? words.shade : "surprise";
   const shades: Shade[] = ["surprise", "feature", "none"];
@@ -173,7 +176,7 @@ export function Steer() {
           <span><Kbd>p</Kbd> pin</span>
         </div>
       </div>
-      <div className="texts">
+      <div className="texts" ref={texts}>
         <form className="prompt" onSubmit={(event) => { event.preventDefault(); go(); }}>
           <textarea ref={field} className="field mono" aria-label="Prompt" rows={1} value={prompt} spellCheck={false} placeholder="The text to continue" onChange={(event) => setPrompt(event.target.value)} onBlur={() => prompt !== sampling.prompt && setWords({ prompt })} />
           {running ? <Button type="button" look="primary" icon="stop" keys="Esc" onClick={stop}>Stop</Button> : <Button type="submit" look="primary" keys="Ctrl ↵" disabled={!request}>Run</Button>}
