@@ -19,7 +19,7 @@ describe("conditions on features", () => {
     expect(spoken("label~law")).toEqual(["label", "“law”"]);
   });
   it("can be typed as people write them", () => {
-    expect(typed("density < 1%")).toBe("density < 0.01");
+    expect(typed("density < 1%")).toBe("density<0.01");
     expect(typed("dead: no")).toBe("not dead");
   });
 });

@@ -37,5 +37,7 @@ export function typed(text: string): string {
   const trimmed = text.trim().replace(/\s+/g, " ");
   const colon = /^([A-Za-z_]\w*)\s*:\s*(yes|no)$/i.exec(trimmed);
   if (colon) return colon[2]!.toLowerCase() === "no" ? `not ${colon[1]}` : colon[1]!;
-  return trimmed.replace(/([\d.]+)\s*%$/, (_, number: string) => String(Number(number) / 100)).replace(/≤/g, "<=").replace(/≥/g, ">=");
+  return trimmed
+    .replace(/\s*(<=|>=|!=|==|=|<|>|~|≤|≥)\s*/, "$1")
+    .replace(/([\d.]+)\s*%$/, (_, number: string) => String(Number(number) / 100)).replace(/≤/g, "<=").replace(/≥/g, ">=");
 }

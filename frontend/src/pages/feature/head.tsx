@@ -29,15 +29,8 @@ export function scoresOf(label: LabelRow): [string, number][] {
 export function Head({ extraction, data, editing, onEditing, history, onHistory, onNote, narrow }: Props) {
   const client = useQueryClient();
   const current = data.labels.find((label) => label.current) ?? data.labels[0];
-  const [text, setText] = useState("");
-  const field = useRef<HTMLTextAreaElement>(null);
   const heading = useRef<HTMLHeadingElement>(null);
   const [whole, setWhole] = useState(false);
-  useEffect(() => {
-    if (!editing) return;
-    setText(data.label ?? "");
-    requestAnimationFrame(() => field.current?.select());
-  }, [editing]);
   useEffect(() => setWhole(false), [data.index]);
   const save = useMutation({ mutationFn: (words: string) => writeLabel(client, extraction, data.index, words), onSuccess: () => leave() });
   const choose = useMutation({ mutationFn: (label: LabelRow) => showLabel(client, extraction, data.index, label) });
@@ -52,41 +45,7 @@ export function Head({ extraction, data, editing, onEditing, history, onHistory,
       <div className="title">
         <span className="idx">{data.index}</span>
         {editing ? (
-          <form
-            className="grow"
-            onSubmit={(event) => {
-              event.preventDefault();
-              if (text.trim() && text.trim() !== data.label) save.mutate(text.trim());
-              else leave();
-            }}
-          >
-            <textarea
-              ref={field}
-              className="field label-field"
-              aria-label={`Label of feature ${data.index}`}
-              value={text}
-              rows={2}
-              maxLength={2000}
-              placeholder="What is it active on?"
-              onChange={(event) => setText(event.target.value)}
-              onKeyDown={(event) => {
-                if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
-                  event.preventDefault();
-                  event.currentTarget.form?.requestSubmit();
-                } else if (event.key === "Escape") {
-                  event.preventDefault();
-                  event.stopPropagation();
-                  leave();
-                }
-              }}
-            />
-            <div className="row form-foot">
-              {save.isError ? <span className="bad sm" role="alert">△ {save.error.message}</span> : <span className="xs dim">Kept as a new label by you; the others stay in the history.</span>}
-              <span className="grow" />
-              <Button onClick={leave} keys="Esc">Leave</Button>
-              <Button look="primary" type="submit" disabled={save.isPending || !text.trim()} keys="↵">Save</Button>
-            </div>
-          </form>
+          <LabelForm data={data} busy={save.isPending} failed={save.error} onSave={(words) => save.mutate(words)} onLeave={leave} />
         ) : (
           <>
             <h2 ref={heading} tabIndex={-1} className={`${data.label ? (made ? "soft" : "") : "dim"} ${whole ? "" : "clamp"}`} onDoubleClick={() => onEditing(true)} onClick={() => setWhole(true)}>
@@ -146,4 +105,55 @@ function interval(label: LabelRow, method: string): string {
   if (!score) return "";
   const parts = [score.low != null && score.high != null ? `95 % interval ${fixed(score.low)} to ${fixed(score.high)}` : "", score.n ? `${score.n} examples` : "", score.chance != null ? `chance ${fixed(score.chance)}` : ""];
   return parts.filter(Boolean).join(", ");
+}
+
+interface FormProps {
+  data: FeatureDetail;
+  busy: boolean;
+  failed: Error | null;
+  onSave: (text: string) => void;
+  onLeave: () => void;
+}
+
+/** Write a label: Enter keeps it, Esc leaves everything as it was. */
+function LabelForm({ data, busy, failed, onSave, onLeave }: FormProps) {
+  const [text, setText] = useState(data.label ?? "");
+  return (
+    <form
+      className="grow"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (text.trim() && text.trim() !== data.label) onSave(text.trim());
+        else onLeave();
+      }}
+    >
+      <textarea
+        autoFocus
+        onFocus={(event) => event.currentTarget.select()}
+        className="field label-field"
+        aria-label={`Label of feature ${data.index}`}
+        value={text}
+        rows={2}
+        maxLength={2000}
+        placeholder="What is it active on?"
+        onChange={(event) => setText(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
+            event.preventDefault();
+            event.currentTarget.form?.requestSubmit();
+          } else if (event.key === "Escape") {
+            event.preventDefault();
+            event.stopPropagation();
+            onLeave();
+          }
+        }}
+      />
+      <div className="row form-foot">
+        {failed ? <span className="bad sm" role="alert">△ {failed.message}</span> : <span className="xs dim">Kept as a new label by you; the others stay in the history.</span>}
+        <span className="grow" />
+        <Button onClick={onLeave} keys="Esc">Leave</Button>
+        <Button look="primary" type="submit" disabled={busy || !text.trim()} keys="↵">Save</Button>
+      </div>
+    </form>
+  );
 }

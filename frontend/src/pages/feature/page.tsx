@@ -193,7 +193,7 @@ export function Feature() {
                     ))}
                   </div>
                   <span className="grow" />
-                  <Segment label="Snippet width in tokens" value={width} onChange={(next) => setWords({ w: next })} options={[{ value: "5", text: "5" }, { value: "16", text: "16" }, { value: "full", text: "Full" }]} />
+                  <Segment label="Snippet width in tokens" value={width} onChange={(next) => setWords({ w: next })} options={[{ value: "5", text: "5" }, { value: "16", text: "16" }, { value: "full", text: "Full", title: "everything kept of the sample, wrapped" }]} />
                   <IconButton icon="wrap" label="Line breaks" keys="l" on={breaks} aria-pressed={breaks} onClick={() => setWords({ l: breaks ? undefined : "1" })} />
                 </div>
                 {data.active_samples < 5 && <p className="note few">Active in {plural(data.active_samples, "sample")} only; quantiles mean little.</p>}
