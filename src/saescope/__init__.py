@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         LabelFeatures,
         SteerText,
         TrainSae,
+        TrainSaes,
     )
     from .studio import open_studio as open
 
@@ -35,6 +36,7 @@ __all__ = [
     "LabelFeatures",
     "SteerText",
     "TrainSae",
+    "TrainSaes",
     "__version__",
     "open",
 ]

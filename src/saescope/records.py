@@ -133,6 +133,45 @@ class Label(Record):
     detail: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Job(Record):
+    """One request that is carried out by a worker, or was."""
+
+    id: str
+    verb: str
+    """The spec's class, in words: extract_features, train_sae, …"""
+    name: str
+    """What it makes or works on, for a list."""
+    spec: dict[str, Any]
+    lane: str
+    """device: one at a time has the device; llm: beside it."""
+    state: str
+    """queued, running, succeeded, failed or cancelled."""
+    attempt: int
+    """How often it has been started; every write of a worker is fenced by it."""
+    stalls: int
+    """Starts since something was last finished."""
+    owner: str | None
+    cancel: bool
+    """Whether it has been asked to stop."""
+    made: list[dict[str, str]]
+    """What it has put into the catalogue: kind, id and name, noted in the transaction that did."""
+    progress: dict[str, Any] | None
+    """phase, done, total, unit, note, rate, seconds_left, memory_bytes."""
+    result: dict[str, Any] | None
+    error: dict[str, str] | None
+    """kind, message and hint."""
+    created: float
+    started: float | None
+    ended: float | None
+    heartbeat: float | None
+    """Times in seconds since 1970, by the database's clock."""
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("succeeded", "failed", "cancelled")
+
+
 # ---- what verbs yield and return -------------------------------------------------------------------------
 
 
@@ -162,6 +201,20 @@ class TrainStep(Record):
     dead: int
     """Features that have not been active for the last dead-after tokens."""
     lr: float
+
+
+@dataclass(frozen=True)
+class TrainMeasure(Record):
+    """More about one step's batch."""
+
+    l1: float
+    """Sum of a token's activations, in their own units."""
+    dense: int
+    """Features active on more than a tenth of the tokens."""
+    densities: tuple[int, ...]
+    """Features by density, 20 bins from 1e-5 to 1, four to a factor of ten; those silent in the batch are in none."""
+    shrinkage: float
+    """E||y^||^2 / E[y^ . y]: below 1 where reconstructions are too short."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,10 @@ from .errors import BadValue
 
 Kind = Literal["topk", "batchtopk", "jumprelu", "relu"]
 KINDS: tuple[Kind, ...] = ("topk", "batchtopk", "jumprelu", "relu")
+TrainKind = Literal["topk", "batchtopk", "matryoshka", "jumprelu", "relu", "gated", "p_anneal", "crosscoder"]
+TRAIN_KINDS: tuple[TrainKind, ...] = (
+    "topk", "batchtopk", "matryoshka", "jumprelu", "relu", "gated", "p_anneal", "crosscoder",
+)  # fmt: skip
 Mode = Literal["add", "set", "min", "scale", "ablate"]
 Unit = Literal["max", "raw", "norm"]
 Packing = Literal["packed", "documents"]
@@ -65,6 +69,7 @@ _VERBS = {
     "AddSae": "saescope sae add",
     "CheckSae": "saescope sae check",
     "TrainSae": "saescope train",
+    "TrainSaes": "saescope train",
     "ExtractFeatures": "saescope extract",
     "BenchExtract": "saescope bench extract",
     "LabelFeatures": "saescope label",
@@ -77,14 +82,14 @@ _VERBS = {
 def _bad_value(spec: type, error: ValidationError) -> BadValue:
     """The first thing wrong with a spec, as one line."""
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"][:1]) or spec.__name__
-    flag = field.replace("_", "-")
-    given = "" if first["type"] == "missing" else f", not {first['input']!r}"
+    hint = f"the help of {_VERBS.get(spec.__name__, spec.__name__)} says more"
     message = first["msg"].removeprefix("Value error, ")
-    return BadValue(
-        f"{flag}: {message[:1].lower()}{message[1:]}{given}",
-        f"the help of {_VERBS.get(spec.__name__, spec.__name__)} says more",
-    )
+    message = f"{message[:1].lower()}{message[1:]}"
+    if not first["loc"]:  # fields that do not go together: the message names them
+        return BadValue(message.replace("_", "-"), hint)
+    flag = str(first["loc"][0]).replace("_", "-")
+    given = "" if first["type"] == "missing" else f", not {first['input']!r}"
+    return BadValue(f"{flag}: {message}{given}", hint)
 
 
 class AddDataset(Spec):
@@ -163,24 +168,26 @@ class TrainSae(Spec):
     dataset: str
     """The dataset whose text it reads."""
     hookpoint: str
-    """Where to read: layers.N.resid_post, layers.N.resid_pre, layers.N.mlp_out, layers.N.attn_out or embed."""
-    kind: Kind = "topk"
-    """The activation: topk, batchtopk, jumprelu or relu."""
+    """Where to read: layers.N.resid_post, resid_pre, mlp_in, mlp_out or attn_out, or embed; a crosscoder: A+B+C."""
+    kind: TrainKind = "topk"
+    """topk, batchtopk, matryoshka, jumprelu, relu, gated, p_anneal or crosscoder (docs/training.md)."""
     d_sae: int = Field(default=4096, gt=0, lt=2**31)
     """Number of features."""
     tokens: int = Field(default=1_000_000, gt=0)
     """Activations to train on; the dataset is read again as often as that takes."""
     k: int = Field(default=32, gt=0)
-    """Active features per token (topk: exactly, batchtopk: on average, jumprelu: the target L0)."""
-    l1: float = Field(default=5.0, ge=0)
-    """Sparsity coefficient of the relu kind, in units of the normalised activations."""
+    """Active features per token (topk: exactly; batchtopk, matryoshka: on average; jumprelu: the target L0)."""
+    l1: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+    """Sparsity coefficient of relu, gated, p_anneal and crosscoder, and of jumprelu's step and tanh penalties."""
     name: Name | None = None
     """What to call the SAE; made from kind, hookpoint and width when it is not given."""
     seed: Seed = 0
-    """Every random choice comes from this number."""
+    """The first weights come from this number."""
+    shuffle_seed: Seed = 0
+    """The order of activations and the rows held out come from this number; SAEs trained together share it."""
     batch: int = Field(default=2048, gt=0)
     """Activations per step."""
-    lr: float | None = Field(default=None, gt=0)
+    lr: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Peak learning rate; by default 2e-4 / sqrt(d_sae / 16384), as in Gao et al. 2024, times 4 for short runs."""
     context: int = Field(default=128, gt=1)
     """Tokens per row of the tokenized dataset."""
@@ -190,10 +197,80 @@ class TrainSae(Spec):
     """Activations held for shuffling: the bound of the stream's memory."""
     reuse: int = Field(default=1, gt=0)
     """How often each activation in the buffer is drawn before it is replaced: fewer model passes, less variety."""
+    cache: Literal["none", "float16", "bfloat16", "float32"] = "none"
+    """Keep activations on the disk in this format, and read them from there when a run needs them again."""
     checkpoint_every: int = Field(default=2000, gt=0)
     """Steps between checkpoints."""
+    metrics_every: int = Field(default=50, gt=0)
+    """Steps between rows of metrics."""
+    evaluate_every: int = Field(default=0, ge=0)
+    """Steps between measurements of cross-entropy recovered and KL on held-out rows; 0: at the end only."""
     include_special: bool = False
     """Train on position 0 and on BOS, EOS and padding tokens too."""
+    hookpoint_out: str | None = None
+    """Train a transcoder: what it is to write, from what `hookpoint` holds; layers.N.mlp_in to layers.N.mlp_out."""
+    skip: bool = False
+    """Give a transcoder a straight connection from input to output besides (Paulo et al. 2025)."""
+    multi_topk: bool = False
+    """topk: let four times k features reconstruct too, at an eighth of the weight (Gao et al. 2024)."""
+    prefixes: tuple[Positive, ...] = ()
+    """matryoshka: numbers of features that reconstruct by themselves; by default d_sae / 16, 8, 4 and 2."""
+    penalty: Literal["target", "step", "tanh"] = "target"
+    """jumprelu: aim at an L0 of k, or weigh L0 (step) or tanh of the activations (tanh) by l1."""
+    p_end: float = Field(default=0.2, gt=0, le=1)
+    """p_anneal: the power at the end of the run."""
+    anneal_from: float = Field(default=0.25, ge=0, lt=1)
+    """p_anneal: the share of the run after which the power begins to fall from 1."""
+    b_dec: Literal["median", "mean", "zero"] = "median"
+    """Where the decoder's bias begins: geometric median or mean of the first batch, or zero."""
+    warm_up: float = Field(default=0.05, ge=0, le=1)
+    """Share of the steps over which the learning rate rises, 1,000 steps at most."""
+    decay: float = Field(default=0.2, ge=0, le=1)
+    """Share of the steps, at the end, over which the learning rate falls to zero."""
+    sparsity_warm_up: float = Field(default=0.05, ge=0, le=1)
+    """Share of the steps over which a sparsity penalty rises."""
+    clip: float = Field(default=1.0, gt=0)
+    """Largest norm of a step's whole gradient; a larger one is scaled down to it."""
+    dead_after: int | None = Field(default=None, gt=0)
+    """Tokens of silence after which a feature is dead; by default a tenth of the run, at most ten million."""
+    outliers: float | None = Field(default=None, gt=1, allow_inf_nan=False)
+    """Leave out activations whose norm is more than so many times the median of the first batch; by default none."""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "TrainSae":
+        if self.skip and self.hookpoint_out is None:
+            raise ValueError("skip is for transcoders: give hookpoint_out too")
+        if ("+" in self.hookpoint) != (self.kind == "crosscoder"):
+            raise ValueError("a crosscoder, and nothing else, reads several hookpoints: A+B")
+        if self.kind == "crosscoder" and self.hookpoint_out is not None:
+            raise ValueError("a crosscoder writes where it reads: leave hookpoint_out away")
+        return self
+
+
+_SHARED = (
+    "model", "dataset", "tokens", "shuffle_seed", "batch", "context", "packing", "buffer", "reuse", "cache",
+    "checkpoint_every", "metrics_every", "evaluate_every", "include_special",
+)  # fmt: skip
+"""What SAEs that are trained together have in common."""
+
+
+class TrainSaes(Spec):
+    """Train several SAEs on one stream of activations: the model runs once for all."""
+
+    saes: tuple[TrainSae, ...] = Field(min_length=1)
+    """The SAEs; each comes out as if it were trained alone."""
+
+    @model_validator(mode="after")
+    def _one_stream(self) -> "TrainSaes":
+        first = self.saes[0]
+        for other in self.saes[1:]:
+            for field in _SHARED:
+                if getattr(other, field) != getattr(first, field):
+                    raise ValueError(
+                        f"{field} must be the same for SAEs trained together, and is "
+                        f"{getattr(first, field)!r} and {getattr(other, field)!r}"
+                    )
+        return self
 
 
 class ExtractFeatures(Spec):

@@ -13,8 +13,8 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import specs
-from .errors import BadValue, NoSpace
-from .home import Home, no_space
+from .home import Home
+from .jobs import verbs
 from .records import Dataset, Extraction, Model, Progress, SaeInfo
 from .store import catalogue
 from .store.database import Database, open_database
@@ -28,18 +28,6 @@ if TYPE_CHECKING:
 Tell = Callable[[Progress], None]
 Notify = Callable[[str], None]
 Kind = Literal["dataset", "model", "sae", "extraction"]
-
-_JOBS: dict[type[specs.Spec], str] = {
-    specs.AddDataset: "add_dataset",
-    specs.AddModel: "add_model",
-    specs.AddSae: "add_sae",
-    specs.CheckSae: "check_sae",
-    specs.TrainSae: "train_sae",
-    specs.ExtractFeatures: "extract_features",
-    specs.LabelFeatures: "label_features",
-    specs.FireText: "fire_text",
-    specs.SteerText: "steer_text",
-}
 
 
 def open_studio(home: str | os.PathLike[str] | None = None) -> "Studio":
@@ -71,6 +59,11 @@ class Studio:
             self._context = Context(self.home, self.db)
         return self._context
 
+    @property
+    def loaded(self) -> "Context | None":
+        """The context, where something has asked for it already."""
+        return self._context
+
     def close(self) -> None:
         """Let go of the catalogue and of everything loaded."""
         if self._db is not None:
@@ -94,20 +87,15 @@ class Studio:
 
         Raises a StudioError that says what is wrong and what to do; then the home is as it was before.
         """
-        if type(spec) not in _JOBS:
-            raise BadValue(
-                f"{type(spec).__name__} is not a request", f"requests are {', '.join(t.__name__ for t in _JOBS)}"
-            )
-        job = _job(_JOBS[type(spec)])
-        with self.context.reporting(progress, notify):
-            try:
-                return job.run(spec, self.context, **options)
-            except OSError as error:
-                raise no_space(error, self.home.root) or error from None
-            except (MemoryError, RuntimeError) as error:
-                if not _memory_ran_out(error):
-                    raise
-                raise NoSpace("memory ran out", "use a smaller batch, context or SAE, or a machine with more") from None
+        if verbs.durable(spec):
+            from .jobs.foreground import run_as_job
+
+            return run_as_job(spec, self, progress, notify, options)
+        module = verbs.module(spec)
+        from .jobs.worker import translated
+
+        with self.context.reporting(progress, notify), translated(self.home):
+            return module.run(spec, self.context, **options)
 
     def demo(self, progress: Tell | None = None, notify: Notify | None = None) -> dict[str, Any]:
         """The whole pipeline on a real model and real text, in some minutes."""
@@ -284,13 +272,6 @@ class Studio:
 def _job(name: str) -> ModuleType:
     """A job's module, loaded when it is asked for: most of them load torch."""
     return importlib.import_module(f".jobs.{name}", __package__)
-
-
-def _memory_ran_out(error: Exception) -> bool:
-    """Whether an error is Python's or torch's way of saying so: torch has a class for it on a GPU only."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def _trimmed(edges: list[float], counts: list[int]) -> dict[str, list[Any]]:

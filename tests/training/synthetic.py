@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from saescope.specs import TrainSae
+from saescope.training import Trainer
 
 D_IN, FEATURES = 24, 60
 
@@ -30,7 +31,15 @@ def spec(kind: str, **changes: object) -> TrainSae:
         "k": 5,
         "batch": 256,
         "tokens": 256 * 200,
-        "l1": 1.0,
+        "l1": 2.0 if kind == "gated" else 1.0,
         "seed": 3,
     }
+    if kind == "crosscoder":
+        fields["hookpoint"] = "layers.0.resid_post+layers.1.resid_post"
     return TrainSae(**{**fields, **changes})
+
+
+def trainer(kind: str, total_steps: int, **changes: object) -> Trainer:
+    """A trainer for these activations; to a crosscoder they are two hookpoints."""
+    widths = (D_IN // 2, D_IN // 2) if kind == "crosscoder" else None
+    return Trainer(spec(kind, **changes), D_IN, total_steps=total_steps, widths=widths)

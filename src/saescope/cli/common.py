@@ -43,6 +43,8 @@ class State:
     home: str | None = None
     json: bool = False
     debug: bool = False
+    terminated: bool = False
+    """SIGTERM has asked us to end: not an error."""
 
     def take(self, home: str | None, json_: bool, debug: bool) -> None:
         """Options given before or after the verb count alike; the last --home wins."""
@@ -69,9 +71,27 @@ class State:
         """How the commands suggested at the end begin, so that they work when copied."""
         return f"saescope --home {shlex.quote(self.home)}" if self.home else "saescope"
 
-    def run(self, spec: "Spec", **options: Any) -> dict[str, Any]:
-        """Let the studio do one spec, with progress on stderr."""
-        return self.watch(lambda progress, notify: self.studio.run(spec, progress=progress, notify=notify, **options))
+    def run(self, spec: "Spec", *, stoppable: bool = False, **options: Any) -> dict[str, Any]:
+        """Let the studio do one spec, with progress on stderr.
+
+        stoppable: the verb looks at `Context.stop`, so Ctrl-C and SIGTERM let it finish what makes it whole.
+        """
+        from .signals import asking
+
+        def stop() -> bool:
+            if stoppable and (context := self.studio.loaded) is not None:
+                context.stop.set()
+                self.err.print("stopping where it is whole; again to stop at once", style="yellow")
+                return True
+            return False
+
+        def terminated() -> None:
+            self.terminated = True
+
+        with asking(stop, terminated):
+            return self.watch(
+                lambda progress, notify: self.studio.run(spec, progress=progress, notify=notify, **options)
+            )
 
     def watch(self, work: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any]:
         """Do `work(progress, notify)` and show how far it has come."""

@@ -42,4 +42,4 @@ def extract(
 
     spec = ExtractFeatures(**{**fields, "saes": tuple(saes), "estimate_for": tuple(estimate_for or ())})
     show = work.estimate if spec.estimate or spec.estimate_for else work.extract
-    state.answer(state.run(spec), show)
+    state.answer(state.run(spec, stoppable=True), show)

@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from ..errors import BadValue, NoSpace, StudioError, WrongRequest
+from ..errors import BadValue, Interrupted, NoSpace, StudioError, WrongRequest
 from .common import State, print_json
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -15,9 +15,10 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 def fail(error: BaseException, state: State) -> int:
-    """Report an error and give the exit code: 2 wrong request, 1 our fault, 130 stopped."""
+    """Report an error and give the exit code: 2 wrong request, 1 our fault, 130 stopped, 0 stopped by SIGTERM."""
     if isinstance(error, StudioError):
-        return report(error, state)
+        code = report(error, state)
+        return 0 if isinstance(error, Interrupted) and state.terminated else code
     if isinstance(error, UsageError):
         return report(usage(error), state)
     known = environment(error)

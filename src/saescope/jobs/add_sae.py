@@ -1,6 +1,8 @@
 """`sae add`: a trained SAE into the home."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..errors import BadValue
@@ -82,16 +84,23 @@ def _record(name: str, sae: Sae, model: Model, hookpoint: str, source: str) -> S
     )
 
 
-def keep_sae(record: SaeInfo, sae: Sae, context: Context) -> SaeInfo:
-    """Write an SAE into the home and list it; its fingerprint is that of its written weights and their form."""
+def keep_sae(
+    record: SaeInfo, sae: Sae, context: Context, also: Callable[[Path], None] = lambda folder: None
+) -> SaeInfo:
+    """Write an SAE into the home and list it; its fingerprint is that of its written weights and their form.
+
+    also: writes what else belongs into its folder.
+    """
     try:
         with context.home.making("saes", record.id) as folder:
             save_sae(sae, folder)
+            also(folder)
             weights = file_hash(folder / WEIGHTS)
         form = (sae.kind, sae.k, sae.cfg.apply_b_dec_to_input, sae.cfg.normalise)
         record = replace(record, fingerprint=content_hash(weights, *form))
         catalogue.add_sae(context.db, record)
     except BaseException:
-        context.home.discard("saes", record.id)
+        if all(listed.id != record.id for listed in catalogue.saes(context.db)):  # stopped before it was listed
+            context.home.discard("saes", record.id)
         raise
     return record

@@ -1,6 +1,7 @@
 """What every job is handed: the home, the catalogue, a place to tell progress, and what is already loaded."""
 
 import contextlib
+import copy
 import json
 import shutil
 import threading
@@ -42,6 +43,12 @@ class Context:
         self._models: dict[str, LanguageModel] = {}
         self._saes: dict[str, Sae] = {}
         self._tokens: dict[str, TokenStore] = {}
+
+    def for_job(self, tell: Tell, notify: Notify, stop: threading.Event) -> "Context":
+        """The same home and loaded things for one job among several: its own ways to tell and to be stopped."""
+        mine = copy.copy(self)
+        mine.tell, mine.notify, mine.stop = tell, notify, stop
+        return mine
 
     @contextlib.contextmanager
     def reporting(self, tell: Tell | None, notify: Notify | None) -> Iterator[None]:
@@ -139,7 +146,7 @@ class Context:
     def check_fits(self, record: records.SaeInfo, sae: Sae, model: LanguageModel) -> str:
         """The canonical hookpoint of an SAE on a model; Mismatch when the widths disagree."""
         hookpoint = model.hookpoint(record.hookpoint)
-        width = model.hookpoints[hookpoint]
+        width = sum(model.widths(hookpoint))
         if sae.d_in != width:
             raise Mismatch(
                 f"SAE {record.name!r} reads {sae.d_in} numbers, and {hookpoint} of model {record.model!r} has {width}",

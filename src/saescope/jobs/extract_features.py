@@ -14,6 +14,7 @@ from ..records import Extraction, Progress
 from ..specs import ExtractFeatures
 from ..store import catalogue
 from ..store.features import write_extraction
+from ..store.jobs import already_made
 from ..version import VERSION
 from . import checkpoint, gpus
 from .clock import now
@@ -47,11 +48,23 @@ def run(spec: ExtractFeatures, context: Context) -> dict[str, Any]:
     With `estimate` or `estimate_for` nothing is extracted, and the answer says what it would take.
     """
     named = gpus.named(spec.estimate_for)
+    before = _made_before(spec, context)
+    if before:
+        left = tuple(name for name in dict.fromkeys(spec.saes) if name not in before)
+        rest = run(spec.model_copy(update={"saes": left}), context) if left else {"extractions": []}
+        return {"extractions": [*before.values(), *(rest.get("extractions") or [rest])]}
     job = prepare(spec, context)
     if spec.estimate or spec.estimate_for:
         return estimate(job, named)
     with context.owning(job.work_name):
         return _carry_out(job)
+
+
+def _made_before(spec: ExtractFeatures, context: Context) -> dict[str, dict[str, Any]]:
+    """By SAE, the extractions that an earlier try of this job has listed already, where it makes several."""
+    listed = [each for each in catalogue.extractions(context.db) if each.sae in spec.saes]
+    found = [each for each in listed if already_made(context.db, "extraction", each.name)]
+    return {each.sae: {"extraction": each.name, **each.to_json()} for each in found}
 
 
 def _carry_out(job: Pass) -> dict[str, Any]:
@@ -131,12 +144,13 @@ def _sweep(job: Pass, tried: Tried, before: dict[str, float]) -> _Swept:
             context.notify(done.estimate.line())
         context.tell(Progress("extracting", at, stop, "samples", f"{done.tokens_before + swept.tokens:,} tokens"))
         clock = time.perf_counter()
-        if at < stop and clock - saved > save_interval(cost):
+        if at < stop and (clock - saved > save_interval(cost) or context.stop.is_set()):
             swept.batch_size = flush(readers, swept.batch_size)
             checkpoint.save_states(work, done.states, swept.batch_size)
             saved = time.perf_counter()
             cost = saved - clock
             done.seconds["save"] += cost
+            context.check_stop()
         done.batch_size = swept.batch_size
     return done
 
@@ -193,7 +207,8 @@ def _write(job: Pass, part: Part, state: ExtractionState, facts: WeightFacts) ->
         )
         return _listed(record, spec, context)
     except BaseException:
-        context.home.discard("extractions", id)
+        if all(listed.id != id for listed in catalogue.extractions(context.db)):  # stopped before it was listed
+            context.home.discard("extractions", id)
         raise
 
 

@@ -61,4 +61,16 @@ def show_sae(record: SaeInfo, home: Home) -> dict[str, Any]:
         "hookpoint_out": metadata.get("hookpoint_out"),
         "skip": "skip" in cfg.get("architecture", ""),
         "notes": kept.get("notes") or [],
+        "training": {
+            name: metadata.get(key)
+            for name, key in (
+                ("run", "run"),
+                ("kind", "training_architecture"),
+                ("details", "training_architecture_details"),
+                ("tokens", "training_tokens"),
+                ("seed", "seed"),
+                ("activation_scale", "activation_scale"),
+            )
+            if metadata.get(key) is not None
+        },
     }

@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from ..errors import Mismatch
+from ..errors import BadValue, Mismatch
 from ..specs import SteerText
 from ..steering.generate import steer
 from ..store import catalogue
@@ -19,6 +19,11 @@ def run(spec: SteerText, context: Context) -> dict[str, Any]:
         check_feature(edit.feature, sae.d_sae)
     _, model = context.model(record.model)
     hookpoint = context.check_fits(record, sae, model)
+    if len(model.widths(hookpoint)) > 1:
+        raise BadValue(
+            f"{record.name!r} is a crosscoder: its features live in several places at once, {hookpoint}",
+            "steer with an SAE of one hookpoint",
+        )
     if spec.extraction is None:
         extraction = catalogue.newest_extraction(context.db, record.name)
     else:

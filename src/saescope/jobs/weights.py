@@ -47,7 +47,9 @@ def work_out(sae: Sae, model: LanguageModel) -> Iterator[tuple[int, WeightFacts 
     unembedding, norm = model.unembedding()
     unembedding = unembedding[: len(vocabulary(model.tokenizer))]  # rows that only pad the table stand for no token
     gain = None if norm is None else _gain(norm, unembedding)
-    return weight_facts(sae.W_dec.detach(), unembedding, gain)
+    # of a crosscoder the last hookpoint's part writes; its neighbours are by that part too
+    last = sae.W_dec.detach()[:, -model.d_model :]
+    return weight_facts(last, unembedding, gain)
 
 
 @torch.inference_mode()

@@ -11,9 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..errors import Mismatch
+from ..errors import BadValue, Mismatch
 from ..fingerprint import tokenizer_fingerprint
 from .hookpoints import Enough, attach, find_structure
+
+SIDE_BY_SIDE = "+"
+"""Joins the names of hookpoints that are read together."""
 
 _NO_LIMIT = 2**31 - 1
 
@@ -70,8 +73,15 @@ class LanguageModel:
         return {name: point.width for name, point in self._structure.points.items()}
 
     def hookpoint(self, name: str) -> str:
-        """The canonical name of a contract name, TransformerLens name or module path; BadValue otherwise."""
-        return self._structure.resolve(name)
+        """The canonical name of a contract name, TransformerLens name or module path; BadValue otherwise.
+
+        Several of them, joined by `+`, are one place too: their activations side by side.
+        """
+        return SIDE_BY_SIDE.join(self._structure.resolve(part) for part in name.split(SIDE_BY_SIDE))
+
+    def widths(self, hookpoint: str) -> tuple[int, ...]:
+        """Numbers at each of the hookpoints that a canonical name stands for: most often one."""
+        return tuple(self._structure.points[part].width for part in hookpoint.split(SIDE_BY_SIDE))
 
     def check_context(self, tokens: int) -> None:
         """Mismatch where a context is longer than the model's."""
@@ -88,8 +98,9 @@ class LanguageModel:
 
         Padding on the right needs no mask: no earlier token sees it. The tensors are the caller's own.
         """
-        points = {name: self._structure.points[self.hookpoint(name)] for name in hookpoints}
-        wanted = {point.name for point in points.values()}
+        parts = {name: self.hookpoint(name).split(SIDE_BY_SIDE) for name in hookpoints}
+        points = {part: self._structure.points[part] for found in parts.values() for part in found}
+        wanted = set(points)
         seen: dict[str, Tensor] = {}
         ids = self._checked(token_ids)
         if not wanted:
@@ -105,7 +116,7 @@ class LanguageModel:
             return keep
 
         with contextlib.ExitStack() as stack:
-            for point in {point.name: point for point in points.values()}.values():
+            for point in points.values():
                 for handle in attach(point, reader(point.name)):
                     stack.callback(handle.remove)
             stack.enter_context(contextlib.suppress(Enough))
@@ -115,7 +126,10 @@ class LanguageModel:
             raise RuntimeError(f"a forward never passed {sorted(missed)}")
         # a copy made outside inference mode is an ordinary tensor: an SAE can be trained on it
         own = {name: seen.pop(name).clone() for name in list(seen)}
-        return {name: own[point.name] for name, point in points.items()}
+        return {
+            name: own[found[0]] if len(found) == 1 else torch.cat([own[part] for part in found], -1)
+            for name, found in parts.items()
+        }
 
     @contextlib.contextmanager
     def editing(
@@ -128,7 +142,10 @@ class LanguageModel:
         Under a KV cache `fn` is given the new positions only. Blocks may be nested; edits at one hookpoint
         act in the order in which their blocks were entered.
         """
-        point = self._structure.points[self.hookpoint(hookpoint)]
+        name = self.hookpoint(hookpoint)
+        if SIDE_BY_SIDE in name:
+            raise BadValue(f"{name} is several places, and one is edited at a time", "name one of them")
+        point = self._structure.points[name]
 
         def edit(h: Tensor) -> Tensor:
             new = fn(h)

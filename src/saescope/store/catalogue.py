@@ -16,6 +16,7 @@ from ..errors import NameTaken, NotFound, WrongRequest
 from ..records import Dataset, Extraction, Model, SaeInfo
 from . import schema
 from .database import Database
+from .jobs import fence, note
 
 KindName = Literal["dataset", "model", "sae", "extraction"]
 
@@ -162,11 +163,13 @@ _KINDS: dict[KindName, _Kind[Any]] = {kind.word: kind for kind in (_DATASET, _MO
 def _add(db: Database, kind: _Kind[R], record: R) -> None:
     values = {name: value for name, value in asdict(record).items() if name not in kind.links}
     with db.writing() as connection:
+        fence(connection)
         _check_free(connection, kind, record.name)
         for field, word in kind.links.items():
             values[f"{field}_id"] = _id_of(connection, _KINDS[word], getattr(record, field))
         try:
             connection.execute(kind.table.insert().values(**values))
+            note(connection, kind.word, record.id, record.name)
         except exc.IntegrityError as error:
             raise _taken(kind, record.name) from error
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from ..records import Label
 from . import schema
 from .database import Database
+from .jobs import fence
 
 _BATCH = 10_000
 _FEW = 5_000
@@ -24,6 +25,7 @@ def add_labels(db: Database, extraction_id: str, labels: Iterable[Label]) -> int
     added = 0
     remaining = iter(labels)
     with db.writing() as connection:
+        fence(connection)
         while batch := [_row(extraction_id, label) for label in islice(remaining, _BATCH)]:
             connection.execute(schema.labels.insert(), batch)
             added += len(batch)

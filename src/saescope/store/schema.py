@@ -5,7 +5,7 @@ A change here goes with a new file in `migrations/versions/` and a new `REVISION
 
 import sqlalchemy as sa
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration: what an up-to-date catalogue says of itself. Numbers, so that they compare."""
 
 VERSION_TABLE = "saescope_version"
@@ -129,4 +129,39 @@ labels = sa.Table(
     _json("detail"),
     _text("created"),
     sa.Index(None, "extraction_id", "feature", "id"),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    _id(),
+    _text("verb"),
+    _text("name"),
+    _json("spec"),
+    _text("lane"),
+    _text("state"),
+    _number("attempt"),
+    _number("stalls"),
+    _text("owner", nullable=True),
+    sa.Column("lease_until", sa.Double, nullable=False),
+    sa.Column("cancel", sa.Boolean, nullable=False),
+    _json("made"),
+    sa.Column("progress", sa.JSON, nullable=True),
+    sa.Column("result", sa.JSON, nullable=True),
+    sa.Column("error", sa.JSON, nullable=True),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("started", sa.Double, nullable=True),
+    sa.Column("ended", sa.Double, nullable=True),
+    sa.Column("heartbeat", sa.Double, nullable=True),
+    sa.Index(None, "lane", "state", "created"),
+)
+
+job_lines = sa.Table(
+    "job_lines",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("created", sa.Double, nullable=False),
+    _text("text"),
+    sa.Index(None, "job_id", "id"),
 )

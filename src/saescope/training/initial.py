@@ -1,12 +1,15 @@
 """The weights a run starts from, made from a first batch and a seed."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..sae.topk import largest
-from .losses import Weights
-from .sparse import pre_activations
+from .kinds.base import Batch, Objective, Weights
+
+Centre = Literal["median", "mean", "zero"]
 
 
 def input_scale(x: Float[Tensor, "batch d_in"]) -> float:
@@ -15,38 +18,49 @@ def input_scale(x: Float[Tensor, "batch d_in"]) -> float:
     return (mean / x.shape[1]) ** 0.5 if mean > 0 else 1.0
 
 
-def first_weights(z: Float[Tensor, "batch d_in"], kind: str, d_sae: int, k: int, seed: int) -> Weights:
-    """Random unit decoder rows, the encoder their transpose, b_dec the middle of the batch. Gao et al. 2024,
-    A.1.
+def first_weights(objective: Objective, batch: Batch) -> Weights:
+    """Random unit decoder rows, the encoder their transpose, b_dec the middle of the batch. Gao et al. 2024, A.1.
 
-    The encoder is scaled so that the first reconstruction has the least error. JumpReLU's thresholds begin
-    where each feature is active on k / d_sae of the batch: at the target, with no feature dead.
+    The encoder is scaled so that the first reconstruction has the least error. A transcoder's encoder is random, and a
+    feature begins with what the target has where it is active.
     """
-    generator = torch.Generator().manual_seed(seed)
-    decoder = torch.randn(d_sae, z.shape[1], generator=generator).to(z)
-    decoder /= decoder.norm(dim=1, keepdim=True)
-    b_dec = geometric_median(z)
-    zeros = z.new_zeros(d_sae)
-    pre = pre_activations(z, decoder, zeros, b_dec)
+    spec = objective.spec
+    generator = torch.Generator().manual_seed(spec.seed)
+    b_dec = centre(batch.y, spec.b_dec)
+    encoder = _unit(torch.randn(spec.d_sae, batch.z.shape[1], generator=generator).to(batch.z))
+    pre = (batch.z - b_dec if batch.centred else batch.z) @ encoder.T
     features = torch.relu(pre)
-    if kind != "relu":
-        values, indices = largest(pre, k)
+    if objective.form not in ("relu", "gated"):
+        values, indices = largest(pre, spec.k)
         features = torch.zeros_like(pre).scatter_(1, indices, torch.relu(values))
+    decoder = encoder
+    if batch.z is not batch.y:
+        drawn = torch.randn(spec.d_sae, batch.y.shape[1], generator=generator).to(batch.y)
+        decoder = _unit(features.T @ (batch.y - b_dec) + 1e-6 * drawn)
     first = features @ decoder
-    scale = float((first * (z - b_dec)).sum() / first.square().sum().clamp(min=1e-12))
-    threshold = None
-    if kind == "jumprelu":
-        rank = max(1, round(len(z) * (1 - k / d_sae)))
-        threshold = (torch.kthvalue(pre, rank, dim=0).values * scale).clamp(min=1e-3)
-    return Weights(decoder * scale, zeros, decoder, b_dec, threshold)
+    scale = float((first * (batch.y - b_dec)).sum() / first.square().sum().clamp(min=1e-12))
+    weights = Weights(encoder * scale, batch.z.new_zeros(spec.d_sae), decoder, b_dec)
+    if spec.skip:
+        weights.skip = batch.z.new_zeros(batch.y.shape[1], batch.z.shape[1])
+    objective.extend(weights, batch, lambda: pre * scale)
+    return weights
+
+
+def centre(x: Float[Tensor, "batch d_in"], how: Centre) -> Float[Tensor, "d_in"]:
+    """Where b_dec begins."""
+    if how == "zero":
+        return torch.zeros_like(x[0])
+    return x.mean(0) if how == "mean" else geometric_median(x)
 
 
 def geometric_median(x: Float[Tensor, "batch d_in"], rounds: int = 32) -> Float[Tensor, "d_in"]:
-    """The point with the least sum of distances to the rows (Weiszfeld 1937): a middle that outliers cannot
-    move.
-    """
+    """The point with the least sum of distances to the rows (Weiszfeld 1937): a middle that outliers cannot move."""
     middle = x.mean(0)
     for _ in range(rounds):
         weight = 1 / (x - middle).norm(dim=1, keepdim=True).clamp(min=1e-6)
         middle = (x * weight).sum(0) / weight.sum()
     return middle
+
+
+def _unit(rows: Float[Tensor, "d_sae d"]) -> Float[Tensor, "d_sae d"]:
+    return rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)

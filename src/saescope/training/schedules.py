@@ -1,10 +1,7 @@
 """How learning rate and sparsity change over a run. Steps count from 0."""
 
-WARM_UP = 0.05
-"""Share of the steps over which learning rate and sparsity penalty rise."""
-
-DECAY = 0.2
-"""Share of the steps, at the end, over which the learning rate falls to zero."""
+_LONGEST_RISE = 1000
+"""Steps of the learning rate's warm-up, at most."""
 
 
 def default_lr(d_sae: int) -> float:
@@ -12,13 +9,13 @@ def default_lr(d_sae: int) -> float:
     return 4 * 2e-4 / (d_sae / 2**14) ** 0.5
 
 
-def learning_rate(step: int, total: int, peak: float) -> float:
-    """Linear up, flat, linear down; never zero within the run."""
-    rise = max(1, min(1000, round(total * WARM_UP)))
-    fall = max(1, round(total * DECAY))
+def learning_rate(step: int, total: int, peak: float, warm_up: float, decay: float) -> float:
+    """Linear up over the share `warm_up` of the steps, flat, linear down over the share `decay`; never zero."""
+    rise = max(1, min(_LONGEST_RISE, round(total * warm_up)))
+    fall = max(1, round(total * decay))
     return peak * min(1.0, (step + 1) / rise, max(total - step, 0) / fall)
 
 
-def sparsity(step: int, total: int) -> float:
-    """Factor of a sparsity penalty: linear up to 1."""
-    return min(1.0, (step + 1) / max(1, round(total * WARM_UP)))
+def sparsity(step: int, total: int, warm_up: float) -> float:
+    """Factor of a sparsity penalty: linear up to 1 over the share `warm_up` of the steps."""
+    return min(1.0, (step + 1) / max(1, round(total * warm_up)))

@@ -91,18 +91,20 @@ def _products_at(grad: Tensor, matrix: Tensor, chosen: Chosen) -> Tensor:
 
 class _Encode(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, z: Tensor, encoder: Tensor, b_enc: Tensor, b_dec: Tensor, pre: Tensor, chosen: Chosen):
-        ctx.chosen = chosen
-        ctx.save_for_backward(z, encoder, b_dec)
-        return pre[chosen.rows, chosen.features]
+    def forward(
+        ctx: Any, z: Tensor, encoder: Tensor, b_enc: Tensor, b_dec: Tensor | None, values: Tensor, chosen: Chosen
+    ):
+        ctx.chosen, ctx.centred = chosen, b_dec is not None
+        ctx.save_for_backward(z if b_dec is None else z - b_dec, encoder)
+        return values.clone()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor):
-        z, encoder, b_dec = ctx.saved_tensors
+        x, encoder = ctx.saved_tensors
         chosen, (grad,) = ctx.chosen, grads
-        d_encoder = _transposed_times(grad, chosen, z - b_dec)
+        d_encoder = _transposed_times(grad, chosen, x)
         d_b_enc = grad.new_zeros(chosen.d_sae).index_add_(0, chosen.features, grad)
-        return None, d_encoder, d_b_enc, -(d_b_enc @ encoder), None, None
+        return None, d_encoder, d_b_enc, -(d_b_enc @ encoder) if ctx.centred else None, None, None
 
 
 class _Decode(torch.autograd.Function):
@@ -119,27 +121,16 @@ class _Decode(torch.autograd.Function):
         return _products_at(grad, decoder, chosen), _transposed_times(values, chosen, grad), None
 
 
-def pre_activations(
-    z: Float[Tensor, "batch d_in"],
-    encoder: Float[Tensor, "d_sae d_in"],
-    b_enc: Float[Tensor, "d_sae"],
-    b_dec: Float[Tensor, "d_in"],
-) -> Float[Tensor, "batch d_sae"]:
-    """(z - b_dec) @ encoder^T + b_enc, without gradients: to choose entries from."""
-    with torch.no_grad():
-        return torch.addmm(b_enc, z - b_dec, encoder.T)
-
-
 def encode_at(
     z: Float[Tensor, "batch d_in"],
     encoder: Float[Tensor, "d_sae d_in"],
     b_enc: Float[Tensor, "d_sae"],
-    b_dec: Float[Tensor, "d_in"],
-    pre: Float[Tensor, "batch d_sae"],
+    b_dec: Float[Tensor, "d_in"] | None,
+    values: Float[Tensor, "n"],
     chosen: Chosen,
 ) -> Float[Tensor, "n"]:
-    """The chosen pre-activations, with gradients to encoder, b_enc and b_dec."""
-    return _Encode.apply(z, encoder, b_enc, b_dec, pre, chosen)  # type: ignore[return-value]
+    """Pre-activations `values` at the chosen entries, with the gradients of (z - b_dec) @ encoder^T + b_enc."""
+    return _Encode.apply(z, encoder, b_enc, b_dec, values, chosen)  # type: ignore[return-value]
 
 
 def decode_at(

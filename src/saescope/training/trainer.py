@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,126 +10,183 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import BadValue, Mismatch
-from ..records import TrainStep
+from ..models.allocator import keep_freed_memory
+from ..records import TrainMeasure, TrainStep
 from ..sae import KINDS, Sae, SaeConfig
 from ..specs import TrainSae
 from .initial import first_weights, input_scale
-from .losses import LOSSES, Outcome, Terms, Weights
+from .kinds import OBJECTIVES, Batch, Objective, Outcome, Terms, Weights
+from .measure import measure
 from .schedules import default_lr, learning_rate, sparsity
 
-CLIP = 1.0
-"""Largest norm of a step's whole gradient."""
+X = Float[Tensor, "batch d_in"]
+Y = Float[Tensor, "batch d_out"]
 
-THRESHOLD_RATE = 0.01
-"""How fast BatchTopK's threshold follows the smallest activation kept."""
+_FREE = ("name", "checkpoint_every", "metrics_every", "evaluate_every")
+"""Fields of a spec that may differ when a run is taken up again: they decide nothing about the weights."""
 
-_FREE = ("name", "checkpoint_every")
-"""Fields of a spec that may differ when a run is taken up again."""
+_SAELENS = {"relu": "standard", "matryoshka": "matryoshka_batchtopk"}
+"""Kinds that SAELens calls otherwise."""
 
 
-def train(trainer: "Trainer", batches: Iterable[Float[Tensor, "batch d_in"]]) -> Iterator[TrainStep]:
-    """Train on batches until the run is complete or they end."""
+def train(trainer: "Trainer", batches: Iterable[X | tuple[X, Y]]) -> Iterator[TrainStep]:
+    """Train on batches (of a transcoder: pairs of input and target) until the run is complete or they end."""
     for batch in batches:
         if trainer.finished:
             return
-        yield trainer.step(batch)
+        yield trainer.step(*batch) if isinstance(batch, tuple) else trainer.step(batch)
+
+
+@dataclass(frozen=True)
+class _Last:
+    """The last step's batch and outcome, for whoever wants to measure more of it."""
+
+    batch: Batch
+    outcome: Outcome
 
 
 class Trainer:
     """Trains one SAE as a spec says; knows nothing of models, files or data sets.
 
-    The input's scale, the first weights and b_dec come from the first batch and the spec's seed. Everything
-    is
-    deterministic: the same batches give the same weights, to the bit on one thread, stopped and resumed or
-    not.
+    The input's scale, the first weights and b_dec come from the first batch and the spec's seed. Everything is
+    deterministic: the same batches give the same weights, to the bit on as many threads, stopped and resumed or not.
+    widths: of the hookpoints read, where there are several (crosscoder); d_out: of the target (transcoder).
     """
 
-    def __init__(self, spec: TrainSae, d_in: int, *, device: str | torch.device = "cpu", total_steps: int) -> None:
-        if spec.k > spec.d_sae and spec.kind != "relu":
+    def __init__(
+        self,
+        spec: TrainSae,
+        d_in: int,
+        *,
+        device: str | torch.device = "cpu",
+        total_steps: int,
+        widths: tuple[int, ...] | None = None,
+        d_out: int | None = None,
+    ) -> None:
+        if spec.k > spec.d_sae and OBJECTIVES[spec.kind].form not in ("relu", "gated"):
             raise BadValue(f"k is {spec.k}, but d_sae is only {spec.d_sae}", "use a smaller --k or a larger --d-sae")
-        self.spec, self.d_in, self.total_steps = spec, d_in, total_steps
+        self.spec, self.d_in, self.d_out, self.total_steps = spec, d_in, d_out or d_in, total_steps
+        self.widths = widths or (d_in,)
         self.device = torch.device(device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.peak_lr = spec.lr or default_lr(spec.d_sae)
-        self.dead_after = min(10_000_000, max(total_steps * spec.batch // 10, 4 * spec.batch))
+        self.dead_after = spec.dead_after or min(10_000_000, max(total_steps * spec.batch // 10, 4 * spec.batch))
         self.steps = 0
         self.tokens = 0
-        self.scale = 1.0
-        self.threshold = 0.0
+        self.outliers = 0
+        """Activations left out because of their norm."""
         self.silent = torch.zeros(spec.d_sae, dtype=torch.long, device=self.device)
+        self.objective: Objective = OBJECTIVES[spec.kind](spec, total_steps)
+        self._scales: dict[str, Any] = {}
         self._weights: Weights | None = None
         self._adam: torch.optim.Adam | None = None
+        self._last: _Last | None = None
+
+    @property
+    def scale(self) -> float:
+        """What activations are divided by; of several hookpoints, those of the first."""
+        return self._scales["in"][0]
+
+    @property
+    def transcoder(self) -> bool:
+        return self.spec.hookpoint_out is not None
 
     @property
     def finished(self) -> bool:
         return self.steps >= self.total_steps
 
-    def step(self, x: Float[Tensor, "batch d_in"]) -> TrainStep:
-        """Learn from one batch, in the model's own units.
+    def step(self, x: X, y: Y | None = None) -> TrainStep:
+        """Learn from one batch, in the model's own units; y: what a transcoder is to write.
 
-        Raises Mismatch where the width is wrong, BadValue where a number is not finite; the weights are then
+        Raises Mismatch where a width is wrong, BadValue where a number is not finite; the weights are then
         as before.
         """
-        x = self._checked(x)
-        weights, adam = self._ready(x)
-        z = x / self.scale
-        lr = learning_rate(self.steps, self.total_steps, self.peak_lr)
-        adam.param_groups[0]["lr"] = lr
-
-        outcome = LOSSES[self.spec.kind](weights, z, self._terms())
+        x = self._checked(x, self.d_in)
+        target = self._checked(y, self.d_out) if y is not None else None
+        if (target is not None) != self.transcoder:
+            raise Mismatch("a transcoder is trained on pairs, an SAE is not", "give a target to a transcoder alone")
+        rows, (batch, weights, adam) = len(x), self._ready(x, target)
+        adam.param_groups[0]["lr"] = lr = self.lr
+        outcome = self.objective.loss(weights, batch, self._terms())
         loss = float(outcome.loss.detach())
         self._check(loss, "loss")
         adam.zero_grad()
         outcome.loss.backward()
-        if self._unit_norm:
+        if self.objective.unit_norm:
             _remove_radial_part(weights.decoder)
-        self._check(float(torch.nn.utils.clip_grad_norm_(self._parameters(), CLIP)), "gradient")
+        self._check(float(torch.nn.utils.clip_grad_norm_(self._parameters(), self.spec.clip)), "gradient")
         adam.step()
-        if self._unit_norm:
+        if self.objective.unit_norm:
             _to_unit_norm(weights.decoder)
         if weights.threshold is not None:
             weights.threshold.data.clamp_(min=0)
 
         self.steps += 1
-        self.tokens += len(x)
-        active = self._count(outcome, len(x))
+        self.tokens += rows
+        self.outliers += rows - len(batch)
+        active = self._count(outcome, rows)
+        self._last = _Last(batch, outcome)
         return TrainStep(
             step=self.steps,
             tokens=self.tokens,
             loss=loss,
-            fvu=_fvu(z, outcome.z_hat.detach()),
-            l0=active / len(x),
+            fvu=_fvu(batch.y, outcome.y_hat.detach()),
+            l0=active / len(batch),
             dead=int(self._dead().sum()),
             lr=lr,
         )
+
+    def measure(self) -> TrainMeasure:
+        """More about the last step's batch; changes nothing. BadValue before the first step."""
+        if self._last is None:
+            raise BadValue("nothing has been trained yet", "take at least one step first")
+        return measure(self._last.batch, self._last.outcome, self._scales["out"][0])
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return learning_rate(self.steps, self.total_steps, self.peak_lr, self.spec.warm_up, self.spec.decay)
 
     def sae(self, metadata: dict[str, Any] | None = None) -> Sae:
         """The SAE as it stands, for activations in their own units, decoder rows of unit norm."""
         if self._weights is None:
             raise BadValue("nothing has been trained yet", "take at least one step first")
-        weights, spec = self._weights, self.spec
-        encoder, b_enc = weights.encoder.detach(), weights.b_enc.detach()
-        decoder = weights.decoder.detach()
-        norms = decoder.norm(dim=1).clamp(min=1e-12)
-        folded = {
-            "W_enc": (encoder.T * norms).contiguous() if not self._unit_norm else encoder.T.contiguous(),
-            "b_enc": b_enc * self.scale * (1.0 if self._unit_norm else norms),
-            "W_dec": decoder.clone() if self._unit_norm else decoder / norms[:, None],
-            "b_dec": weights.b_dec.detach() * self.scale,
+        weights, spec, objective = self._weights, self.spec, self.objective
+        into, out = self._scale("in"), self._scale("out")
+        # z = x / into and y = out * (f W + b): the scales go into the weights, then each row's norm into its feature
+        encoder, decoder = weights.encoder.detach().T, weights.decoder.detach()
+        if objective.unit_norm:
+            norm: Any = float(out[0])
+            decoder = decoder.clone()
+        else:
+            scaled = decoder * out
+            norm = scaled.norm(dim=1).clamp(min=1e-12)
+            decoder = scaled / norm[:, None]
+        ratio = encoder * norm / into[:, None] if self._mixed else encoder * (norm / into[0])
+        tensors = {
+            "W_enc": ratio.contiguous(),
+            "b_enc": weights.b_enc.detach() * norm,
+            "W_dec": decoder,
+            "b_dec": weights.b_dec.detach() * out,
+            **objective.parts(weights, norm),
         }
-        if weights.threshold is not None:
-            folded["threshold"] = weights.threshold.detach() * self.scale
-        elif spec.kind == "batchtopk":
-            folded["threshold"] = torch.full_like(b_enc, self.threshold * self.scale)
+        if weights.skip is not None:
+            tensors["W_skip"] = weights.skip.detach() * out[:, None] / into
         cfg = SaeConfig(
-            kind=spec.kind,
+            kind=objective.form,
             d_in=self.d_in,
             d_sae=spec.d_sae,
-            k=spec.k if spec.kind == "topk" else None,
+            k=spec.k if objective.form == "topk" else None,
             model=spec.model,
             hookpoint=spec.hookpoint,
+            apply_b_dec_to_input=self._centred,
+            d_out=self.d_out if self.transcoder else None,
+            skip=spec.skip,
+            hookpoint_out=spec.hookpoint_out or "",
             metadata=self._metadata() | (metadata or {}),
         )
-        return KINDS[spec.kind](cfg, folded)
+        return KINDS[objective.form](cfg, tensors)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything a run is: tensors, and facts that JSON can hold."""
@@ -140,92 +198,112 @@ class Trainer:
                     tensors[f"{name}.{key}"] = value.clone()
         facts = {
             "spec": self.spec.model_dump(mode="json"),
-            "d_in": self.d_in,
-            "total_steps": self.total_steps,
+            **self._sizes,
             "steps": self.steps,
             "tokens": self.tokens,
-            "scale": self.scale,
-            "threshold": self.threshold,
+            "outliers": self.outliers,
+            "scales": self._scales,
+            "objective": self.objective.facts,
         }
         return tensors, facts
 
     def load_state(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take up a run where it was. Raises Mismatch where it is a run of something else."""
-        ours = {**self.spec.model_dump(mode="json"), "d_in": self.d_in, "total_steps": self.total_steps}
-        theirs = {**facts["spec"], "d_in": facts["d_in"], "total_steps": facts["total_steps"]}
+        sizes = {key: facts.get(key) for key in self._sizes}
+        ours, theirs = {**self.spec.model_dump(mode="json"), **self._sizes}, {**facts["spec"], **sizes}
         for key in ours:
             if key not in _FREE and ours[key] != theirs.get(key):
                 raise Mismatch(
                     f"the run to resume has {key} {theirs.get(key)!r}, this one {ours[key]!r}",
                     "resume with the same settings, or start anew",
                 )
-        self.steps, self.tokens = facts["steps"], facts["tokens"]
-        self.scale, self.threshold = facts["scale"], facts["threshold"]
+        self.steps, self.tokens, self.outliers = facts["steps"], facts["tokens"], facts["outliers"]
+        self._scales, self.objective.facts = dict(facts["scales"]), dict(facts["objective"])
         self.silent = tensors["silent"].to(self.device)
         if "encoder" not in tensors:
             return
-        names = ("encoder", "b_enc", "decoder", "b_dec", "threshold")
-        self._begin(Weights(**{name: tensors[name].to(self.device) for name in names if name in tensors}))
-        assert self._weights is not None
-        assert self._adam is not None
-        for name, parameter in self._weights.parameters().items():
-            self._adam.state[parameter] = {
+        names = [name for name in Weights.__dataclass_fields__ if name in tensors]
+        weights, adam = self._begin(Weights(**{name: tensors[name].to(self.device) for name in names}))
+        for name, parameter in weights.parameters().items():
+            adam.state[parameter] = {
                 key: tensors[f"{name}.{key}"].to(self.device) for key in ("step", "exp_avg", "exp_avg_sq")
             }
 
     @property
-    def _unit_norm(self) -> bool:
-        """ReLU's penalty is weighted with the decoder's norms, so they are free; the other kinds' are held at
-        1.
-        """
-        return self.spec.kind != "relu"
+    def _sizes(self) -> dict[str, int]:
+        """What must be the same for a state to be taken up, besides the spec."""
+        return {"d_in": self.d_in, "d_out": self.d_out, "total_steps": self.total_steps}
 
-    def _ready(self, x: Tensor) -> tuple[Weights, torch.optim.Adam]:
-        if self._weights is None:
-            self.scale = input_scale(x)
-            spec = self.spec
-            self._begin(first_weights(x / self.scale, spec.kind, spec.d_sae, spec.k, spec.seed))
+    @property
+    def _centred(self) -> bool:
+        return not self.transcoder and len(self.widths) == 1
+
+    @property
+    def _mixed(self) -> bool:
+        """Whether parts of the input have scales of their own."""
+        return len(self.widths) > 1
+
+    def _scale(self, side: str) -> Float[Tensor, "d"]:
+        """What each number of the input or output was divided by."""
+        scales = self._scales[side]
+        widths = self.widths if self._mixed else (self.d_in if side == "in" else self.d_out,)
+        counts = torch.tensor(widths, device=self.device)
+        return torch.tensor(scales, device=self.device).repeat_interleave(counts)
+
+    def _ready(self, x: Tensor, y: Tensor | None) -> tuple[Batch, Weights, torch.optim.Adam]:
+        """The batch scaled, and the weights, which a first batch begins."""
+        first = self._weights is None
+        if first:
+            self._scales = self._first_scales(x, y)
+        if self.spec.outliers is not None:
+            near = x.norm(dim=1) <= self.spec.outliers * self._scales["median"]
+            x, y = x[near], None if y is None else y[near]
+            if not len(x):
+                raise BadValue(f"every activation at step {self.steps + 1} is an outlier", "use a larger --outliers")
+        z = x / self._scale("in") if self._mixed else x / self._scales["in"][0]
+        batch = Batch(z, z if y is None else y / self._scales["out"][0], self._centred)
+        if first:
+            self._begin(first_weights(self.objective, batch))
         assert self._weights is not None
         assert self._adam is not None
-        return self._weights, self._adam
+        return batch, self._weights, self._adam
 
-    def _begin(self, weights: Weights) -> None:
+    def _first_scales(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+        norms = x.norm(dim=1)
+        median = float(norms.median())
+        usual = x[norms <= self.spec.outliers * median] if self.spec.outliers is not None else x
+        into = [input_scale(part) for part in usual.split(list(self.widths), dim=1)]
+        return {"in": into, "out": into if y is None else [input_scale(y)], "median": median}
+
+    def _begin(self, weights: Weights) -> tuple[Weights, torch.optim.Adam]:
         for name, tensor in weights.parameters().items():
             setattr(weights, name, tensor.detach().clone().requires_grad_())
         self._weights = weights
         self._adam = torch.optim.Adam(self._parameters(), lr=self.peak_lr, betas=(0.9, 0.999), fused=True)
+        return self._weights, self._adam
 
     def _parameters(self) -> list[Tensor]:
         assert self._weights is not None
         return list(self._weights.parameters().values())
 
     def _terms(self) -> Terms:
-        return Terms(
-            k=self.spec.k,
-            l1=self.spec.l1,
-            sparsity=sparsity(self.steps, self.total_steps),
-            dead=self._dead(),
-            guess=0.8 * self.threshold,
-        )
+        return Terms(self.steps, sparsity(self.steps, self.total_steps, self.spec.sparsity_warm_up), self._dead())
 
     def _dead(self) -> Tensor:
         return self.silent >= self.dead_after
 
     def _count(self, outcome: Outcome, rows: int) -> int:
-        """Note which features were active, and follow BatchTopK's threshold; the number of activations."""
+        """Note which features were active; the number of activations."""
         active = outcome.values > 0
         self.silent += rows
         self.silent[outcome.chosen.features[active]] = 0
-        if self.spec.kind == "batchtopk" and bool(active.any()):
-            least = float(outcome.values[active].min())
-            rate = THRESHOLD_RATE if self.steps > 1 else 1.0
-            self.threshold += rate * (least - self.threshold)
+        self.objective.follow(outcome, self.steps)
         return int(active.sum())
 
-    def _checked(self, x: Tensor) -> Tensor:
-        if x.ndim != 2 or x.shape[1] != self.d_in:
+    def _checked(self, x: Tensor, width: int) -> Tensor:
+        if x.ndim != 2 or x.shape[1] != width:
             raise Mismatch(
-                f"a batch has shape {list(x.shape)}, but this SAE reads rows of {self.d_in}",
+                f"a batch has shape {list(x.shape)}, but this SAE reads rows of {width}",
                 "give activations of the hookpoint it is trained on",
             )
         x = x.to(self.device, torch.float32)
@@ -247,14 +325,14 @@ class Trainer:
 
     def _metadata(self) -> dict[str, Any]:
         spec = self.spec
-        details: dict[str, Any] = {"relu": {"l1_coefficient": spec.l1}}.get(spec.kind, {"k": spec.k})
         return {
             "dataset_path": spec.dataset,
             "context_size": spec.context,
             "seed": spec.seed,
             "training_tokens": self.tokens,
-            "training_architecture": "standard" if spec.kind == "relu" else spec.kind,
-            "training_architecture_details": details,
+            "training_architecture": _SAELENS.get(spec.kind, spec.kind),
+            "training_architecture_details": self.objective.details(),
+            "activation_scale": self._scales.get("in"),
             "exclude_special_tokens": not spec.include_special,
             "prepend_bos": True,
         }
@@ -272,6 +350,6 @@ def _to_unit_norm(decoder: Tensor) -> None:
     decoder /= decoder.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 
-def _fvu(z: Tensor, z_hat: Tensor) -> float:
-    variance = float((z - z.mean(0)).square().sum())
-    return float((z_hat - z).square().sum()) / variance if variance > 0 else float("nan")
+def _fvu(y: Tensor, y_hat: Tensor) -> float:
+    variance = float((y - y.mean(0)).square().sum())
+    return float((y_hat - y).square().sum()) / variance if variance > 0 else float("nan")

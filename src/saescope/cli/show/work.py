@@ -14,13 +14,23 @@ Document = Mapping[str, Any]
 
 
 def train(document: Document, console: Console, prefix: str, dataset: str = "D") -> None:
+    """One SAE, or several trained on one stream."""
+    several = document.get("saes") or [document]
+    for place, each in enumerate(several):
+        if place:
+            console.print()
+        _trained(each, console)
+    named = " ".join(f"--sae {each['sae']}" for each in several)
+    next_steps(console, prefix, f"extract {named} --dataset {dataset}")
+
+
+def _trained(document: Document, console: Console) -> None:
     title(console, document["sae"], f"trained in {duration(document.get('seconds'))}")
     pairs: list[tuple[str, Any]] = [
         ("read", f"{count(document.get('tokens'))} tokens in {count(document.get('steps'))} steps"),
         ("speed", f"{count(document.get('tokens_per_second'))} tokens/s"),
     ]
     facts(console, pairs + quality(document))
-    next_steps(console, prefix, f"extract --sae {document['sae']} --dataset {dataset}")
 
 
 def extract(document: Document, console: Console, prefix: str) -> None:

@@ -1,0 +1,172 @@
+"""What every kind of training shares: weights, a batch, how features are chosen, and the terms of losses.
+
+Legend: z the input and y the target, scaled so that the mean of ||z||^2 is its width (for an SAE y is z); pre the
+pre-activations, f the activations, W a decoder row, e = y^ - y. FVU is sum ||e||^2 / sum ||y - mean(y)||^2 over the
+batch, its denominator held constant.
+
+A kind is one file with one subclass of `Objective`, its formula and paper in the docstring, and a line in `KINDS`.
+It says which entries of [batch, d_sae] are active (`choose` goes through them tile by tile, so nothing dense outlives
+a tile) and what is minimised; weights beyond encoder, decoder and biases are fields of `Weights`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ...packed import PackedLinear, can_pack
+from ...sae.base import Active, above
+from ...specs import TrainSae
+from ..sparse import Chosen, decode_at, encode_at
+
+TILE_ROWS = 512
+"""Rows whose pre-activations exist at once."""
+
+
+@dataclass
+class Weights:
+    """An SAE while it learns: rows are features in both matrices, so that a feature's gradient is one stretch."""
+
+    encoder: Float[Tensor, "d_sae d_in"]
+    b_enc: Float[Tensor, "d_sae"]
+    decoder: Float[Tensor, "d_sae d_out"]
+    b_dec: Float[Tensor, "d_out"]
+    threshold: Float[Tensor, "d_sae"] | None = None
+    """JumpReLU's, learned."""
+    r_mag: Float[Tensor, "d_sae"] | None = None
+    """Gated: log of what separates a feature's strength from its gate."""
+    b_mag: Float[Tensor, "d_sae"] | None = None
+    """Gated: the strength's bias."""
+    skip: Float[Tensor, "d_out d_in"] | None = None
+    """A transcoder's straight connection."""
+
+    def parameters(self) -> dict[str, Tensor]:
+        return {name: tensor for name, tensor in vars(self).items() if tensor is not None}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step is given, scaled."""
+
+    z: Float[Tensor, "batch d_in"]
+    y: Float[Tensor, "batch d_out"]
+    centred: bool
+    """Whether b_dec is taken from the input first; a transcoder's lives elsewhere, so there it is not."""
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def inputs(self, weights: Weights) -> Float[Tensor, "batch d_in"]:
+        """What the encoder matrix is given."""
+        return self.z - weights.b_dec.detach() if self.centred else self.z
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a loss may depend on besides weights and batch."""
+
+    step: int
+    """Steps already made."""
+    sparsity: float
+    """Warm-up of the sparsity penalty, 0 to 1."""
+    dead: Bool[Tensor, "d_sae"]
+    """Features that have been silent for long."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One batch through an SAE."""
+
+    loss: Float[Tensor, ""]
+    y_hat: Float[Tensor, "batch d_out"]
+    chosen: Chosen
+    values: Float[Tensor, "n"]
+    """Activations at the chosen entries; where one is 0, its feature is silent."""
+
+
+class Objective:
+    """What one kind of SAE minimises, and the little it remembers from step to step."""
+
+    kind: ClassVar[str]
+    form: ClassVar[str]
+    """The kind in `sae/` that the trained SAE is; most often its own."""
+    unit_norm: ClassVar[bool] = True
+    """Decoder rows are held at norm 1: what would lengthen them is taken from the gradient."""
+
+    def __init__(self, spec: TrainSae, total_steps: int) -> None:
+        self.spec, self.total_steps = spec, total_steps
+        self.facts: dict[str, float] = {}
+        """Numbers that follow the run and belong to its state."""
+
+    def extend(self, weights: Weights, batch: Batch, pre: Callable[[], Float[Tensor, "batch d_sae"]]) -> None:
+        """Add the weights of its own to those that every kind begins with; `pre` gives pre-activations."""
+
+    def loss(self, weights: Weights, batch: Batch, terms: Terms) -> Outcome:
+        """Forward and loss, ready for backward."""
+        raise NotImplementedError
+
+    def follow(self, outcome: Outcome, steps: int) -> None:
+        """Take note of a step that has been made."""
+
+    def parts(self, weights: Weights, scale: float | Tensor) -> dict[str, Tensor]:
+        """The trained SAE's tensors beside encoder, decoder and biases; scale takes an activation to its own units."""
+        return {}
+
+    def details(self) -> dict[str, Any]:
+        """Hyperparameters as they are noted in the SAE's file."""
+        return {"k": self.spec.k}
+
+
+def choose(weights: Weights, batch: Batch, pick: Callable[[Float[Tensor, "rows d_sae"]], Active]) -> Active:
+    """The entries of [batch, d_sae] that `pick` finds in each tile of pre-activations, and these, without gradients."""
+    found = []
+    for start, pre in tiles(weights, batch):
+        entries = pick(pre)
+        found.append(entries._replace(rows=entries.rows + start) if start else entries)
+    return found[0] if len(found) == 1 else Active(*map(torch.cat, zip(*found, strict=True)))
+
+
+@torch.no_grad()
+def tiles(weights: Weights, batch: Batch) -> Iterator[tuple[int, Float[Tensor, "rows d_sae"]]]:
+    """(first row, pre-activations) of TILE_ROWS rows at a time; the next may take the place of the last."""
+    x, encoder, bias = batch.inputs(weights), weights.encoder.detach(), weights.b_enc.detach()
+    if can_pack(encoder):
+        packed = PackedLinear(encoder, bias, TILE_ROWS)
+        for start in range(0, len(x), TILE_ROWS):
+            yield start, packed(x[start : start + TILE_ROWS])
+        return
+    buffer = x.new_empty(min(TILE_ROWS, len(x)), len(encoder))
+    for start in range(0, len(x), TILE_ROWS):
+        part = x[start : start + TILE_ROWS]
+        yield start, torch.addmm(bias, part, encoder.T, out=buffer[: len(part)])
+
+
+def positive(weights: Weights, batch: Batch) -> Active:
+    """Every entry with a positive pre-activation."""
+    limit = weights.b_enc.new_zeros(1)
+    return choose(weights, batch, lambda pre: above(pre, limit))
+
+
+def encoded(weights: Weights, batch: Batch, found: Active) -> tuple[Chosen, Float[Tensor, "n"]]:
+    """The chosen entries, and their pre-activations with gradients."""
+    chosen = Chosen(found.rows, found.features, len(batch), len(weights.b_enc))
+    b_dec = weights.b_dec if batch.centred else None
+    return chosen, encode_at(batch.z, weights.encoder, weights.b_enc, b_dec, found.values, chosen)
+
+
+def decoded(weights: Weights, batch: Batch, values: Float[Tensor, "n"], chosen: Chosen) -> Float[Tensor, "batch d_out"]:
+    """The reconstruction."""
+    y_hat = decode_at(values, weights.decoder, chosen) + weights.b_dec
+    return y_hat if weights.skip is None else y_hat + batch.z @ weights.skip.T
+
+
+def fvu(y: Float[Tensor, "batch d_out"], y_hat: Float[Tensor, "batch d_out"]) -> Float[Tensor, ""]:
+    return (y_hat - y).square().sum() / (y - y.mean(0)).square().sum().clamp(min=1e-12)
+
+
+def squared_error(y: Float[Tensor, "batch d_out"], y_hat: Float[Tensor, "batch d_out"]) -> Float[Tensor, ""]:
+    """mean ||e||^2."""
+    return (y_hat - y).square().sum() / len(y)
