@@ -26,8 +26,8 @@ const routeTree = root.addChildren([
   page("/saes/$name", lazyRouteComponent(() => import("./pages/saes"), "Sae")),
   page("/train", lazyRouteComponent(() => import("./pages/train"), "Train")),
   page("/extract", lazyRouteComponent(() => import("./pages/extract"), "Extract")),
-  page("/jobs", lazyRouteComponent(() => import("./pages/jobs"), "Jobs")),
-  page("/jobs/$id", lazyRouteComponent(() => import("./pages/jobs"), "Job")),
+  page("/jobs", lazyRouteComponent(() => import("./pages/jobs/page"), "Jobs")),
+  page("/jobs/$id", lazyRouteComponent(() => import("./pages/jobs/page"), "Job")),
   page("/settings", lazyRouteComponent(() => import("./pages/settings"), "Settings")),
 ]);
 

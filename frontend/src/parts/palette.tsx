@@ -4,7 +4,7 @@ import { Fragment, useMemo, useState, type ReactNode } from "react";
 import { star } from "../api/actions";
 import { feature } from "../api/feature";
 import { featureSearch } from "../api/features";
-import { useExtractions, useNames } from "../api/queries";
+import { useDatasets, useExtractions, useModels, useSaes } from "../api/queries";
 import { density, int, plural } from "../lib/format";
 import { useSettled } from "../lib/hooks";
 import { setTray, tray } from "../lib/tray";
@@ -50,7 +50,8 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const found = useQuery({ ...featureSearch(extraction ?? "", settled, MOST), enabled: wantsFeatures, placeholderData: keepPreviousData });
   const shown = useQuery({ ...feature(extraction ?? "", here ?? 0), enabled: here !== null && extraction !== null }).data;
   const extractions = useExtractions().data ?? [];
-  const names = useNames().data;
+  const named = (all: readonly { name: string }[] | undefined) => (all ?? []).map((one) => one.name);
+  const [datasets, models, saes] = [useDatasets().data, useModels().data, useSaes().data];
   const leave = (run: () => void) => () => {
     onClose();
     run();
@@ -105,9 +106,9 @@ export function Palette({ onClose }: { onClose: () => void }) {
     if (kind === "@" || (kind === "" && words)) {
       const things: Option[] = [
         ...extractions.filter((one) => match(one.name)).map((one): Option => ({ icon: "extract", text: <Marked text={one.name} query={words} />, aside: <span className="xs dim">extraction</span>, run: to(`/features/${encodeURIComponent(one.name)}`) })),
-        ...(names?.saes ?? []).filter(match).map((name): Option => ({ icon: "sae", text: <Marked text={name} query={words} />, aside: <span className="xs dim">SAE</span>, run: to(`/saes/${encodeURIComponent(name)}`) })),
-        ...(kind === "" ? [...(names?.datasets ?? []).filter(match).map((name): Option => ({ icon: "data", text: <Marked text={name} query={words} />, aside: <span className="xs dim">dataset</span>, run: to(`/datasets/${encodeURIComponent(name)}`) })),
-          ...(names?.models ?? []).filter(match).map((name): Option => ({ icon: "model", text: <Marked text={name} query={words} />, aside: <span className="xs dim">model</span>, run: to(`/models/${encodeURIComponent(name)}`) }))] : []),
+        ...named(saes).filter(match).map((name): Option => ({ icon: "sae", text: <Marked text={name} query={words} />, aside: <span className="xs dim">SAE</span>, run: to(`/saes/${encodeURIComponent(name)}`) })),
+        ...(kind === "" ? [...named(datasets).filter(match).map((name): Option => ({ icon: "data", text: <Marked text={name} query={words} />, aside: <span className="xs dim">dataset</span>, run: to(`/datasets/${encodeURIComponent(name)}`) })),
+          ...named(models).filter(match).map((name): Option => ({ icon: "model", text: <Marked text={name} query={words} />, aside: <span className="xs dim">model</span>, run: to(`/models/${encodeURIComponent(name)}`) }))] : []),
       ];
       if (things.length) made.push({ title: kind === "@" ? "SAEs and extractions" : "In this home", aside: things.length > MOST ? plural(things.length, "match", "matches") : "", options: things.slice(0, kind === "@" ? 20 : MOST) });
     }
@@ -117,7 +118,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
     }
     if (kind === "" && words && extraction) made.push({ title: "Text", options: [{ icon: "fire", text: <>Fire “<Marked text={words} query={words} />” as text</>, aside: <span className="xs dim">Fire</span>, run: leave(() => void navigate({ to: "/fire/$extraction", params: { extraction }, search: { text: words } as never })) }] });
     return made;
-  }, [text, found.data, wantsFeatures, here, shown, extractions, names, extraction]);
+  }, [text, found.data, wantsFeatures, here, shown, extractions, datasets, models, saes, extraction]);
 
   const all = groups.flatMap((group) => group.options);
   const { at, setAt, onKeyDown } = useOptions(all.length, (place) => all[place]?.run());

@@ -1,7 +1,8 @@
 import { Dialog } from "@base-ui/react/dialog";
 import { Link, useNavigate, useParams, useRouterState } from "@tanstack/react-router";
 import { useEffect, useSyncExternalStore } from "react";
-import { useExtractions, useHere, useRunningJobs } from "../api/queries";
+import { kindOf, share, useRunningJobs } from "../api/jobs";
+import { useDatasets, useExtractions, useModels, useSaes } from "../api/queries";
 import { int, percent, seconds } from "../lib/format";
 import { Bar } from "./controls";
 import { Icon, Logo, type IconName } from "./icons";
@@ -94,7 +95,7 @@ function Scope() {
 
 function Rail() {
   const extraction = useCurrentExtraction();
-  const here = useHere().data;
+  const here = { datasets: useDatasets().data?.length, models: useModels().data?.length, saes: useSaes().data?.length };
   const one = useExtractions().data?.find((each) => each.name === extraction);
   const [job] = useRunningJobs().data ?? [];
   const scoped = (page: string) => (extraction ? `/${page}/${extraction}` : `/${page}`);
@@ -118,9 +119,9 @@ function Rail() {
         <Items
           title="Make"
           items={[
-            { icon: "data", text: "Datasets", to: "/datasets", count: here?.datasets },
-            { icon: "model", text: "Models", to: "/models", count: here?.models },
-            { icon: "sae", text: "SAEs", to: "/saes", count: here?.saes },
+            { icon: "data", text: "Datasets", to: "/datasets", count: here.datasets },
+            { icon: "model", text: "Models", to: "/models", count: here.models },
+            { icon: "sae", text: "SAEs", to: "/saes", count: here.saes },
             { icon: "train", text: "Train", to: "/train" },
             { icon: "extract", text: "Extract", to: "/extract" },
           ]}
@@ -136,11 +137,11 @@ function Rail() {
       {job && (
         <Link className="railjob" to="/jobs/$id" params={{ id: job.id }} onClick={() => setSheet(false)}>
           <div className="row">
-            <span className="xs cut grow">{job.title}</span>
-            <span className="num">{job.share === null ? "" : percent(job.share, 0)}</span>
+            <span className="xs cut grow">{kindOf(job)} {job.name}</span>
+            <span className="num">{share(job) === null ? "" : percent(share(job), 0)}</span>
           </div>
-          <Bar share={job.share} label={job.title} />
-          <div className="xs dim cut">{job.secondsLeft === null ? job.phase : `${seconds(job.secondsLeft)} left · ${job.phase}`}</div>
+          <Bar share={share(job)} label={`${kindOf(job)} ${job.name}`} />
+          <div className="xs dim cut">{job.progress?.seconds_left == null ? (job.progress?.phase ?? "starting") : `${seconds(job.progress.seconds_left)} left · ${job.progress.phase}`}</div>
         </Link>
       )}
     </nav>
