@@ -5,6 +5,10 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import openapiTS, { astToString } from "openapi-typescript";
 
 const target = new URL("../src/api/schema.d.ts", import.meta.url);
+if (!existsSync(new URL("../../src/saescope/web/app.py", import.meta.url))) {
+  console.error("there is no src/saescope/web/app.py to take the API's description from");
+  process.exit(process.argv.includes("--check") ? 0 : 1);
+}
 const venv = new URL("../../.venv/bin/python", import.meta.url).pathname;
 const python = process.env.SAESCOPE_PYTHON ?? (existsSync(venv) ? venv : "python3");
 const program = "import json; from saescope.web.app import openapi; print(json.dumps(openapi()))";

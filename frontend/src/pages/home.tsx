@@ -110,7 +110,7 @@ function Now({ job }: { job: Job }) {
   return (
     <li className="now">
       <Link to="/jobs/$id" params={{ id: job.id }} className="row"><span className="cut grow">{kindOf(job)} {job.name}</span><Status state={stateOf(job)} /></Link>
-      {live(job) && <Bar share={share(job)} label={job.name} />}
+      {live(job) && <Bar share={job.state === "queued" ? 0 : share(job)} label={job.name} />}
       {job.error && job.state === "failed" && <p className="xs dim">{job.error.message}</p>}
     </li>
   );

@@ -117,7 +117,7 @@ export function SpecForm({ verb, first, hidden = [], choices = {}, initial = {},
     const text = valueOf(name);
     const set = (value: string) => setWords({ [name]: value === (initial[name] ?? "") ? undefined : value });
     const wrong = errors[name] ?? (blamed === name && failed instanceof ApiError ? failed.message : undefined);
-    const by = part.default === null || part.default === undefined ? (known.required?.includes(name) ? "" : "by itself") : Array.isArray(part.default) ? part.default.join(", ") : String(part.default);
+    const by = part.default === null || part.default === undefined ? (known.required?.includes(name) ? "" : "by default") : Array.isArray(part.default) ? part.default.join(", ") : String(part.default);
     return (
       <div key={name} className="fieldline">
         <label htmlFor={`f-${name}`}>{title(name)}</label>

@@ -5,6 +5,7 @@ import "uplot/dist/uPlot.min.css";
 import { live, type JobDetail } from "../../api/jobs";
 import { get } from "../../api/queries";
 import { figures } from "../../lib/format";
+import { smooth } from "../../lib/smooth";
 import { token, useShownTheme } from "../../lib/theme";
 import { useSize } from "../../lib/width";
 import { Checkbox, Segment } from "../../parts/controls";
@@ -44,17 +45,6 @@ export function Curves({ job }: { job: JobDetail }) {
   );
 }
 
-/** An exponential mean over about a twentieth of the run. */
-export function smooth(values: readonly (number | null)[]): (number | null)[] {
-  const keep = 1 - 1 / Math.max(1, values.length / 20);
-  let mean: number | null = null;
-  return values.map((value) => {
-    if (value === null) return mean;
-    mean = mean === null ? value : keep * mean + (1 - keep) * value;
-    return mean;
-  });
-}
-
 function Curve({ title, rows, field, x, log }: { title: string; rows: Row[]; field: string; x: "step" | "tokens"; log: boolean }) {
   const [place, { width }] = useSize<HTMLDivElement>();
   const holder = useRef<HTMLDivElement>(null);
@@ -85,7 +75,7 @@ function Curve({ title, rows, field, x, log }: { title: string; rows: Row[]; fie
     return () => made.destroy();
   }, [width, log, theme, field]);
   useEffect(() => plot.current?.setData(data), [data]);
-  const last = data[1].at(-1);
+  const last = data[1]?.at(-1);
   return (
     <figure className="curve" ref={place} aria-label={`${title}: last ${figures(last)}`}>
       <figcaption className="row xs"><b className="grow">{title}</b><span className="num">{figures(last)}</span></figcaption>

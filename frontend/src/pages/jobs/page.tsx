@@ -50,7 +50,7 @@ export function Jobs() {
         <div className="page">
           <div className="things">
             <table className="table jobs" aria-label="Jobs">
-              <thead><tr><th>Job</th><th>Status</th><th className="wide">Phase</th><th className="r">Done</th><th className="r wide">Left</th><th className="r wide">Elapsed</th><th className="r wide">Started</th><th /></tr></thead>
+              <thead><tr><th>Job</th><th>Status</th><th className="wide">Phase</th><th className="r">Done</th><th className="r wide">Left</th><th className="r wide">Elapsed</th><th className="r wide">Started</th><th><span className="sr">Actions</span></th></tr></thead>
               {[...groups].map(([day, rows]) => (
                 <tbody key={day}>
                   <tr className="group"><th colSpan={8} scope="rowgroup">{day}</th></tr>
