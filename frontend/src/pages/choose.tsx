@@ -28,7 +28,7 @@ export function NoExtraction() {
       title="No extraction yet"
       actions={
         <>
-          <Link className="btn primary" to="/">Run the demo</Link>
+          <Link className="btn primary" to="/">First steps</Link>
           <Link className="btn" to="/extract">New extraction</Link>
         </>
       }

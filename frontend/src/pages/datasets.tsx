@@ -76,7 +76,9 @@ function Upload({ onPath }: { onPath: (path: string, name: string) => void }) {
 }
 
 interface Sampled {
-  samples: { sample: number; token_ids?: number[]; tokens?: string[]; text: string }[];
+  samples: { sample: number; token_ids?: number[] | null; tokens?: string[]; text: string }[];
+  /** Why these are documents and not rows of tokens. */
+  why?: string;
 }
 
 export function Dataset() {
@@ -88,7 +90,16 @@ export function Dataset() {
   const made = (useExtractions().data ?? []).filter((each) => each.dataset === name).map((each) => `extraction ${each.name}`);
   const model = words.model ?? models.at(-1)?.name ?? "";
   const [removing, setRemoving] = useState(false);
-  const sampled = useQuery({ queryKey: ["sample", name, model], queryFn: ({ signal }) => get<Sampled>(`/datasets/${encodeURIComponent(name)}/sample?limit=12${model ? `&model=${encodeURIComponent(model)}` : ""}`, signal), staleTime: Infinity, retry: false });
+  const sampled = useQuery({ queryKey: ["sample", name, model], queryFn: async ({ signal }): Promise<Sampled> => {
+      const address = `/datasets/${encodeURIComponent(name)}/sample?limit=12`;
+      if (!model) return get<Sampled>(address, signal);
+      try {
+        return await get<Sampled>(`${address}&model=${encodeURIComponent(model)}`, signal);
+      } catch (error) {
+        if (!(error instanceof ApiError && error.status === 404)) throw error;
+        return { ...(await get<Sampled>(address, signal)), why: error.message }; // not tokenized yet: the documents as they are
+      }
+    }, staleTime: Infinity, retry: false });
   const rows = sampled.data?.samples ?? [];
   const longest = Math.max(1, ...rows.map((row) => row.token_ids?.length ?? row.text.length));
   return (
@@ -114,12 +125,13 @@ export function Dataset() {
         {one && <dl className="defs"><dt>source</dt><dd className="mono">{one.source}</dd><dt>text field</dt><dd>{one.text_field ?? "the whole file"}</dd></dl>}
         <section>
           <div className="row wrap">
-            <h2>{model ? "Samples, as an extraction sees them" : "First documents"}</h2>
+            <h2>{sampled.data && !rows.some((row) => row.tokens) ? "First documents" : "Samples, as an extraction sees them"}</h2>
             <span className="grow" />
             {models.length > 0 && <Select label="Tokenized for" className="narrowfield" value={model} onChange={(next) => setWords({ model: next })} options={models.map((each) => ({ value: each.name, text: each.name }))} />}
           </div>
           <Loading busy={sampled.isFetching} label="Tokenizing" />
           {sampled.isError && <Failure error={sampled.error} retry={() => void sampled.refetch()} />}
+          {sampled.data?.why && <p className="note">{sampled.data.why}: these are the documents as they are.</p>}
           <ol className="samples">
             {rows.map((row) => (
               <li key={row.sample}>

@@ -1,20 +1,20 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link, useNavigate } from "@tanstack/react-router";
-import { send } from "../api/actions";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { jobs as jobsQuery, kindOf, live, share, stateOf, type Job } from "../api/jobs";
 import { get, useDatasets, useExtractions, useModels, useSaes } from "../api/queries";
 import { bytes, fixed, int, moment, percent } from "../lib/format";
 import { Bar, Button, Status } from "../parts/controls";
 import { Page } from "../parts/page";
 import { Failure } from "../parts/states";
+import { copy } from "../parts/toast";
 import { Things } from "../parts/things";
 import "./home.css";
 
 interface Machine {
-  cpu?: string;
+  cpu?: number | null;
   memory_bytes?: number;
   memory_free_bytes?: number;
-  device?: string;
+  device?: string | null;
   disk_free_bytes?: number;
   version?: string;
   home?: string;
@@ -92,7 +92,7 @@ export function Home() {
             <section>
               <h2>This machine</h2>
               <dl className="defs">
-                {machine.data.device && <><dt>device</dt><dd>{machine.data.device}</dd></>}
+                {machine.data.device ? <><dt>device</dt><dd>{machine.data.device}</dd></> : machine.data.cpu ? <><dt>processor</dt><dd>{int(machine.data.cpu)} cores</dd></> : null}
                 {machine.data.memory_bytes !== undefined && <><dt>memory</dt><dd>{bytes(machine.data.memory_free_bytes)} free of {bytes(machine.data.memory_bytes)}</dd></>}
                 {machine.data.disk_free_bytes !== undefined && <><dt>disk</dt><dd>{bytes(machine.data.disk_free_bytes)} free</dd></>}
                 {machine.data.home && <><dt>home</dt><dd className="mono">{machine.data.home}</dd></>}
@@ -118,31 +118,20 @@ function Now({ job }: { job: Job }) {
 
 /** The first visit: what this is, the demo, and the ways in. */
 function First() {
-  const client = useQueryClient();
-  const navigate = useNavigate();
-  const demo = useMutation({
-    mutationFn: () => send<Job>("POST", "/demo"),
-    onSuccess: async (job) => {
-      await client.invalidateQueries({ queryKey: ["jobs"] });
-      void navigate({ to: "/jobs/$id", params: { id: job.id } });
-    },
-  });
   return (
     <section className="first">
       <h2 className="bignum">Read a language model through its features</h2>
       <p>A sparse autoencoder takes a model’s activations apart into features. Here you train or bring one, pass text through it, read what every feature is active on, give it a name, and steer the model with it.</p>
       <div className="row wrap">
-        <Button look="primary" disabled={demo.isPending} onClick={() => demo.mutate()}>Run the demo</Button>
-        <span className="sm dim">a small model, real speeches, some minutes, no account</span>
+        <Button look="primary" icon="copy" onClick={() => void copy("saescope demo", "Command copied")}>saescope demo</Button>
+        <span className="sm dim">in a terminal: a small model, real speeches, some minutes, no account</span>
       </div>
-      {demo.isError && <Failure error={demo.error} />}
       <ul className="ways">
         <li><Link className="acc" to="/datasets" search={{ add: "1" } as never}>Add a dataset</Link> from the hub or your files</li>
         <li><Link className="acc" to="/models" search={{ add: "1" } as never}>Add a model</Link> from the hub, a folder, a .gguf file</li>
         <li><Link className="acc" to="/saes" search={{ add: "1" } as never}>Bring a trained SAE</Link> in any format known here</li>
         <li><Link className="acc" to="/train">Train an SAE</Link> on a dataset of yours</li>
       </ul>
-      <p className="xs dim">In a terminal: <span className="mono">saescope demo</span></p>
     </section>
   );
 }

@@ -25,10 +25,17 @@ const PLOTS: readonly [key: string, title: string][] = [
 
 /** A run's curves, while it runs and after: raw behind smoothed, all plots at one x under the pointer. */
 export function Curves({ job }: { job: JobDetail }) {
-  const answer = useQuery({ queryKey: ["metrics", job.id], queryFn: ({ signal }) => get<Row[]>(`/jobs/${encodeURIComponent(job.id)}/metrics`, signal), refetchInterval: live(job) ? 2000 : false, retry: false });
+  const made = job.made.find((one) => one.kind === "sae")?.name;
+  const answer = useQuery({
+    queryKey: ["metrics", made],
+    queryFn: async ({ signal }) => rowsOf(await get<Record<string, (number | null)[]>>(`/trainings/${encodeURIComponent(made ?? "")}/metrics`, signal)),
+    enabled: made !== undefined,
+    retry: false,
+  });
   const [x, setX] = useState<"step" | "tokens">("step");
   const [log, setLog] = useState(false);
   const rows = answer.data ?? [];
+  if (!made) return live(job) ? <p className="dim sm">The curves are drawn when the run has ended; its figures so far stand in the log.</p> : null;
   const plots = PLOTS.filter(([key]) => rows.some((row) => typeof row[key] === "number"));
   if (answer.isError) return null;
   if (!rows.length) return <Empty title="No step measured yet">The curves begin with the first row of metrics.</Empty>;
@@ -43,6 +50,12 @@ export function Curves({ job }: { job: JobDetail }) {
       <div className="curves">{plots.map(([key, title]) => <Curve key={key} title={title} rows={rows} field={key} x={x} log={log} />)}</div>
     </section>
   );
+}
+
+/** Columns as rows. */
+function rowsOf(columns: Record<string, (number | null)[]>): Row[] {
+  const names = Object.keys(columns);
+  return (columns[names[0] ?? ""] ?? []).map((_, at) => Object.fromEntries(names.map((name) => [name, columns[name]?.[at] ?? null])));
 }
 
 function Curve({ title, rows, field, x, log }: { title: string; rows: Row[]; field: string; x: "step" | "tokens"; log: boolean }) {
