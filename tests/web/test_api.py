@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,7 +181,7 @@ def test_search_finds_features_and_things(client: TestClient) -> None:
 def test_uploads_lie_in_the_home_under_names_of_its_own(client: TestClient, home: Home) -> None:
     kept = client.post("/api/uploads", params={"name": "../../x.txt"}, content=b"words").json()
     assert kept["path"].startswith(str(home.root / "uploads"))
-    assert open(kept["path"], "rb").read() == b"words"
+    assert Path(kept["path"]).read_bytes() == b"words"
     assert client.post("/api/uploads", params={"name": "x.pkl"}, content=b"words").status_code == 400
 
 
