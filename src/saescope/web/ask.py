@@ -103,7 +103,8 @@ def estimate(body: Asked, site: TheSite) -> Response:
     """What an extraction would take: time, memory, disk."""
     if spec_class(body.verb) is not ExtractFeatures:
         raise WrongRequest(f"{body.verb} has no estimate", "only extract_features has one")
-    spec = ExtractFeatures(**(body.spec | {"estimate": True}))
+    fields: dict[str, Any] = {**body.spec, "estimate": True}
+    spec = ExtractFeatures(**fields)
     return json(answer(interactive.ask(site.home, body.verb, spec.model_dump(mode="json"), _SECONDS)))
 
 
