@@ -7,7 +7,6 @@ the PATH or asked for as a build requirement; without either the wheel is made w
 import sys
 from typing import Any
 
-import web
 from setuptools import build_meta
 from setuptools.build_meta import (
     build_editable,
@@ -15,6 +14,8 @@ from setuptools.build_meta import (
     prepare_metadata_for_build_editable,
     prepare_metadata_for_build_wheel,
 )
+
+import web
 
 __all__ = [
     "build_editable",
