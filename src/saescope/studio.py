@@ -16,10 +16,10 @@ from . import specs
 from .home import Home
 from .jobs import verbs
 from .records import Dataset, Extraction, Model, Progress, SaeInfo
-from .store import catalogue
+from .store import catalogue, looking, show
 from .store.database import Database, open_database
 from .store.features import FeatureStore
-from .store.labels import current_label_columns, current_labels, label_history
+from .store.labels import current_label_columns
 
 if TYPE_CHECKING:
     from .data.token_store import TokenStore
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Tell = Callable[[Progress], None]
 Notify = Callable[[str], None]
-Kind = Literal["dataset", "model", "sae", "extraction"]
+Kind = looking.Kind
 
 
 def open_studio(home: str | os.PathLike[str] | None = None) -> "Studio":
@@ -111,21 +111,7 @@ class Studio:
 
     def remove(self, kind: Kind, name: str) -> dict[str, Any]:
         """Take something out of the home; refused while something else is made from it."""
-        if kind == "dataset":
-            record = catalogue.remove_dataset(self.db, name)
-            self.home.discard("datasets", record.id)
-            _job("tokenized").discard_token_stores(self.home, self.db, record)
-        elif kind == "model":
-            record = catalogue.remove_model(self.db, name)
-            self.home.discard("models", record.id)
-        elif kind == "sae":
-            record = catalogue.remove_sae(self.db, name)
-            self.home.discard("saes", record.id)
-            self.home.discard("facts", record.id)
-        else:
-            record = catalogue.remove_extraction(self.db, name)
-            self.home.discard("extractions", record.id)
-        return {"removed": kind, "name": name}
+        return looking.remove(self.home, self.db, kind, name)
 
     # ---- looking ----
 
@@ -155,15 +141,15 @@ class Studio:
                 return None
             return self.context.tokens(record, self.context.model(named or models[-1].name)[1], tokens)
 
-        return _job("show").show_dataset(record, self.home, tokenize, model, context)
+        return show.show_dataset(record, self.home, tokenize, model, context)
 
     def show_model(self, name: str) -> dict[str, Any]:
         """A model and its hookpoints."""
-        return _job("show").show_model(catalogue.model(self.db, name))
+        return show.show_model(catalogue.model(self.db, name))
 
     def show_sae(self, name: str) -> dict[str, Any]:
         """An SAE."""
-        return _job("show").show_sae(catalogue.sae(self.db, name), self.home)
+        return show.show_sae(catalogue.sae(self.db, name), self.home)
 
     def sample_dataset(
         self,
@@ -197,57 +183,20 @@ class Studio:
     ) -> dict[str, Any]:
         """Every feature that matches, dead ones included, with its current label."""
         record = catalogue.extraction(self.db, extraction)
-        labels = current_label_columns(self.db, record.id)
-        strings = self._strings(record) if search else None
-        matching, rows = self.features(extraction).list(sort, order, where, search, limit, labels, strings)
-        shown = ("index", "density", "active_tokens", "active_samples", "max", "mean", "label", "clarity", "dead")
-        return {
-            "extraction": record.name,
-            "total": record.features,
-            "matching": matching,
-            "features": rows.select([name for name in shown if name in rows.column_names]).to_pylist(),
-        }
+        strings = looking.strings_of(self.home, self.db, record) if search else None
+        return looking.list_features(
+            self.db, record, self.features(extraction), strings, sort, order, where, search, limit
+        )
 
     def show_feature(self, extraction: str, index: int) -> dict[str, Any]:
         """Everything known of one feature."""
         record = catalogue.extraction(self.db, extraction)
-        store = self.features(extraction)
-        row = store.feature(index)
-        if not row["neighbor_ids"]:
-            row |= _job("neighbors").neighbors_of(self.home, catalogue.sae(self.db, record.sae), index)
-        strings = self._strings(record)
-        history = label_history(self.db, record.id, index)
-        near = current_labels(self.db, record.id, row["neighbor_ids"])
-        return {
-            "extraction": record.name,
-            "sae": record.sae,
-            **{
-                name: row[name]
-                for name in (
-                    "index",
-                    "density",
-                    "active_tokens",
-                    "active_samples",
-                    "max",
-                    "mean",
-                    "second_moment",
-                    "dead",
-                )
-            },
-            "label": history[0].text if history else None,
-            "clarity": history[0].clarity if history else None,
-            "histogram": _trimmed(store.histogram_edges, row["histogram"]),
-            "writes_most": _written(row, "writes_most", strings),
-            "writes_least": _written(row, "writes_least", strings),
-            "neighbors": [
-                {"index": other, "cosine": cosine, "label": near[other].text if other in near else None}
-                for other, cosine in zip(row["neighbor_ids"], row["neighbor_cosines"], strict=True)
-            ],
-            "labels": [label.to_json() | {"scores": {}} for label in history],
-            "examples": [
-                {**example, "tokens": [strings[id] for id in example["token_ids"]]} for example in store.examples(index)
-            ],
-        }
+        strings = looking.strings_of(self.home, self.db, record)
+
+        def near() -> dict[str, Any]:
+            return _job("neighbors").neighbors_of(self.home, catalogue.sae(self.db, record.sae), index)
+
+        return looking.show_feature(self.db, record, self.features(extraction), strings, index, near)
 
     def export_features(self, extraction: str, path: str | os.PathLike[str]) -> dict[str, Any]:
         """Write every feature with its label to a .parquet, .csv or .jsonl file."""
@@ -261,28 +210,7 @@ class Studio:
         """What this machine can do, and what is wrong with this home."""
         return _job("doctor").run(self.home, lambda: self.db)
 
-    def _strings(self, record: Extraction) -> list[str]:
-        """The string of every token id of an extraction's model."""
-        import json
-
-        model = catalogue.model(self.db, record.model)
-        return json.loads((self.home.artifact("models", model.id) / "vocabulary.json").read_text())
-
 
 def _job(name: str) -> ModuleType:
     """A job's module, loaded when it is asked for: most of them load torch."""
     return importlib.import_module(f".jobs.{name}", __package__)
-
-
-def _trimmed(edges: list[float], counts: list[int]) -> dict[str, list[Any]]:
-    """A histogram without its empty ends."""
-    filled = [bin for bin, count in enumerate(counts) if count]
-    if not filled:
-        return {"edges": [], "counts": []}
-    low, high = filled[0], filled[-1] + 1
-    return {"edges": edges[low : high + 1], "counts": counts[low:high]}
-
-
-def _written(row: dict[str, Any], which: str, strings: list[str]) -> list[dict[str, Any]]:
-    ids, logits = row[f"{which}_ids"], row[f"{which}_logits"]
-    return [{"token": strings[id], "id": id, "logit": logit} for id, logit in zip(ids, logits, strict=True)]

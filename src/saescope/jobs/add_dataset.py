@@ -8,9 +8,9 @@ from ..home import new_id
 from ..records import Dataset
 from ..specs import AddDataset
 from ..store import catalogue
+from ..store.show import show_dataset
 from .clock import now
 from .context import Context
-from .show import show_dataset
 
 
 def run(spec: AddDataset, context: Context) -> dict[str, Any]:

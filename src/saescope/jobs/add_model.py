@@ -8,9 +8,9 @@ from ..models.load import convert_gguf, find_folder, load_model
 from ..records import Model
 from ..specs import AddModel
 from ..store import catalogue
+from ..store.show import show_model
 from .clock import now
 from .context import Context
-from .show import show_model
 
 
 def run(spec: AddModel, context: Context) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from ..sae.base import Sae
 from ..sae.files import WEIGHTS, read_sae, save_sae
 from ..specs import AddSae
 from ..store import catalogue
+from ..store.show import show_sae
 from .clock import now
 from .context import Context
 from .sae_source import sae_source
-from .show import show_sae
 
 
 def run(spec: AddSae, context: Context) -> dict[str, Any]:

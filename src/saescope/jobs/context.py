@@ -21,10 +21,9 @@ from ..records import Progress
 from ..sae.base import Sae
 from ..sae.files import read_sae
 from ..specs import Packing
-from ..store import catalogue
+from ..store import catalogue, tokenized
 from ..store.database import Database
 from ..store.features import FeatureStore
-from . import tokenized
 
 Tell = Callable[[Progress], None]
 Notify = Callable[[str], None]

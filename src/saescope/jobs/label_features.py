@@ -14,9 +14,9 @@ from ..specs import LabelFeatures
 from ..store import catalogue
 from ..store.features import FeatureStore
 from ..store.labels import add_labels
+from ..store.tokenized import token_stores
 from .clock import now
 from .context import Context
-from .tokenized import token_stores
 
 _SHOWN = 12
 _TOP = 40

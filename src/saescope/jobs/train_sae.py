@@ -25,6 +25,7 @@ from ..specs import TrainSae, TrainSaes
 from ..store import catalogue
 from ..store.jobs import already_made
 from ..store.metrics import MetricLines
+from ..store.show import show_sae
 from ..training import Checkpoints, ShuffledActivations, Trainer
 from ..version import VERSION
 from .activation_cache import ActivationCache
@@ -33,7 +34,6 @@ from .clock import now
 from .context import Context
 from .evaluate_sae import reconstruction, spliced
 from .reading import Reading
-from .show import show_sae
 
 _HELD_OUT = 64
 """Rows kept from training to measure on, at most; never more than a tenth of all."""

@@ -21,10 +21,10 @@ from ..home import Home, no_space
 from ..records import Job, Progress
 from ..store import catalogue, jobs
 from ..store.database import Database
+from ..store.show import show_dataset, show_model, show_sae
 from . import verbs
 from .context import Context
 from .progress import Meter
-from .show import show_dataset, show_model, show_sae
 
 POLL_SECONDS = 0.1
 LLM_THREADS = 2

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
@@ -20,10 +21,12 @@ from .listing import Labels
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no type checker knows them
 
 
-def export_features(store: FeatureStore, labels: Labels, path: Path, *, overwrite: bool = False) -> int:
-    """Write every feature, dead ones included, and return how many; the file appears when it is whole.
+def export_features(
+    store: FeatureStore, labels: Labels, path: Path, *, overwrite: bool = False, rows: np.ndarray | None = None
+) -> int:
+    """Write every feature, dead ones included, or these `rows` in this order; the file appears when it is whole.
 
-    In CSV, lists are JSON, and text that a spreadsheet would run as a formula is preceded by an apostrophe.
+    Returns how many. In CSV, lists are JSON, and text that a spreadsheet would run as a formula is preceded by an apostrophe.
     Raises BadValue for an unknown suffix, NameTaken when the file exists, NoSpace when the disk is full.
     """
     writer = _WRITERS.get(path.suffix.lower())
@@ -40,6 +43,8 @@ def export_features(store: FeatureStore, labels: Labels, path: Path, *, overwrit
     table = store.to_arrow()
     for name in ("label", "label_source", "clarity"):
         table = table.append_column(name, shown.column(name))
+    if rows is not None:
+        table = table.take(pa.array(rows))
     draft = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
     try:
         writer(table, draft)

@@ -148,7 +148,8 @@ class FeatureStore:
         self._parts: dict[int, tuple[pq.FileMetaData, list[int]]] = {}
 
     @cached_property
-    def _listing(self) -> Listing:
+    def listing(self) -> Listing:
+        """The plain columns of every feature, held in memory."""
         plain = [field.name for field in self.schema if not pa.types.is_nested(field.type)]
         return Listing(self.to_arrow(plain), lambda: self.to_arrow(["writes_most_ids"]).column(0))
 
@@ -166,14 +167,14 @@ class FeatureStore:
 
     def feature(self, index: int) -> dict[str, Any]:
         """Everything known of one feature; NotFound outside 0..n-1."""
-        self._check(index)
+        self.check(index)
         group, row = divmod(index, self._metadata.row_group(0).num_rows)
         with self._reading(), pq.ParquetFile(self._file, metadata=self._metadata, memory_map=True) as file:
             return file.read_row_group(group, use_threads=False).slice(row, 1).to_pylist()[0]
 
     def examples(self, index: int, stratum: str | None = None) -> Rows:
         """One feature's examples, strongest stratum first, by rank; or those of one stratum."""
-        self._check(index)
+        self.check(index)
         with self._reading():
             rows = self._example_rows(index)
         if stratum is not None:
@@ -198,7 +199,7 @@ class FeatureStore:
         feature's label or in the tokens it writes most (`tokens` gives the text of each token id).
         Equal features stand in order of index. Raises BadValue for a field or condition that does not exist.
         """
-        return self._listing.rows(
+        return self.listing.rows(
             sort=sort, order=order, where=where, search=search, limit=limit, labels=labels, tokens=tokens
         )
 
@@ -207,7 +208,7 @@ class FeatureStore:
         group: tuple[int, int] | None = None
         table, bounds = None, np.zeros(0, dtype=np.int64)
         for index in features:
-            self._check(index)
+            self.check(index)
             with self._reading():
                 found = self._place(index)
                 if found is None:
@@ -246,7 +247,8 @@ class FeatureStore:
     def _part(self, part: int) -> Path:
         return self.folder / "examples" / f"{part:05d}.parquet"
 
-    def _check(self, index: int) -> None:
+    def check(self, index: int) -> None:
+        """NotFound unless there is a feature of that index."""
         if not 0 <= index < self.total:
             there = f"features are 0 to {self.total - 1}" if self.total else "this extraction has no features"
             raise NotFound(f"no feature {index}", there)

@@ -30,7 +30,7 @@ class Listing:
         """columns: one row per feature, no lists; written: reads the ids of the tokens features write."""
         self._columns = columns.combine_chunks()
         self._read_written = written
-        self._labelled: tuple[pa.Table, pa.Table] | None = None
+        self._kept: tuple[pa.Table, pa.Table] | None = None
         kinds = {field.name: field.type for field in columns.schema}
         self.flags = [name for name, kind in kinds.items() if pa.types.is_boolean(kind)]
         self.numbers = [name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)]
@@ -62,40 +62,40 @@ class Listing:
         by_label = bool(words) or not asked.isdisjoint(_LABEL_FIELDS)
         table = self._columns
         if by_label or limit is None or isinstance(labels, pa.Table):
-            table = self._with_labels(labels)
+            table = self.labelled(labels)
 
         held = np.ones(len(table), bool)
         for condition in conditions:
-            held &= _numpy(condition.holds(table.column(condition.field)))
+            held &= as_numpy(condition.holds(table.column(condition.field)))
         if words:
-            held &= self._found(words, pc.utf8_lower(table.column("label")), tokens)
+            held &= self.found(words, pc.utf8_lower(table.column("label")), tokens)
         matching = np.flatnonzero(held)
         shown = table.take(pa.array(_first(table, matching, sort, order, limit)))
         if table is self._columns:
             shown = _joined(shown, _label_table(labels, shown.column("index").to_pylist()))
         return len(matching), shown
 
-    def _with_labels(self, labels: Labels) -> pa.Table:
+    def labelled(self, labels: Labels) -> pa.Table:
         """Every feature with its label; kept while the same table of labels is handed in."""
-        if self._labelled is not None and self._labelled[0] is labels:
-            return self._labelled[1]
+        if self._kept is not None and self._kept[0] is labels:
+            return self._kept[1]
         plain = labels if isinstance(labels, pa.Table) else _label_table(labels, None)
         table = _joined(self._columns, plain).combine_chunks()
         if isinstance(labels, pa.Table):
-            self._labelled = labels, table
+            self._kept = labels, table
         return table
 
-    def _found(self, words: list[str], label: pa.ChunkedArray, tokens: Tokens) -> np.ndarray:
+    def found(self, words: list[str], label: pa.ChunkedArray, tokens: Tokens) -> np.ndarray:
         """Features of which each word stands in the label or in a token they write; words and label in lower case."""
         held = np.ones(len(label), bool)
         text = None
         if tokens is not None:
             text = pc.utf8_lower(tokens if isinstance(tokens, pa.Array) else pa.array(tokens, pa.string()))
         for word in words:
-            has_word = _numpy(pc.fill_null(pc.match_substring(label, word), False)).copy()
+            has_word = as_numpy(pc.fill_null(pc.match_substring(label, word), False)).copy()
             if text is not None:
                 feature, ids = self._written_ids
-                token_has_word = _numpy(pc.fill_null(pc.match_substring(text, word), False))
+                token_has_word = as_numpy(pc.fill_null(pc.match_substring(text, word), False))
                 known = ids < len(token_has_word)
                 has_word[feature[known][token_has_word[ids[known]]]] = True
             held &= has_word
@@ -163,5 +163,6 @@ def _joined(features: pa.Table, labels: pa.Table) -> pa.Table:
     return features
 
 
-def _numpy(held: Any) -> np.ndarray:
+def as_numpy(held: Any) -> np.ndarray:
+    """A column as numpy has it."""
     return held.to_numpy() if isinstance(held, pa.ChunkedArray) else held.to_numpy(zero_copy_only=False)

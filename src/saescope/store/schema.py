@@ -5,7 +5,7 @@ A change here goes with a new file in `migrations/versions/` and a new `REVISION
 
 import sqlalchemy as sa
 
-REVISION = "0002"
+REVISION = "0005"
 """The newest migration: what an up-to-date catalogue says of itself. Numbers, so that they compare."""
 
 VERSION_TABLE = "saescope_version"
@@ -164,4 +164,23 @@ job_lines = sa.Table(
     sa.Column("created", sa.Double, nullable=False),
     _text("text"),
     sa.Index(None, "job_id", "id"),
+)
+
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("extraction_id", sa.Text, sa.ForeignKey("extractions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("feature", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("starred", sa.Boolean, nullable=False),
+    _text("note", nullable=True),
+    _text("note_saved", nullable=True),
+    sa.Column("changed", sa.Double, nullable=False),
+    sa.Index(None, "changed"),
+)
+
+settings = sa.Table(
+    "settings",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.JSON, nullable=False),
 )

@@ -7,8 +7,8 @@ from typing import Any
 from ..data.token_store import TokenStore
 from ..home import Home
 from ..records import Dataset
-from ..store import catalogue
-from ..store.database import Database
+from . import catalogue
+from .database import Database
 
 _ABOUT = "about.json"
 

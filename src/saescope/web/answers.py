@@ -1,0 +1,103 @@
+"""How the API answers: JSON by orjson, one shape for every error, server-sent events."""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import anyio.to_thread
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+
+from ..errors import StudioError
+
+_STATUS = {
+    "not_found": 404,
+    "name_taken": 409,
+    "interrupted": 409,
+    "unreachable": 503,
+    "no_space": 507,
+    "broken_home": 500,
+}
+"""HTTP's number for each kind of error; 400 for the others."""
+
+
+def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer as JSON; numbers that JSON lacks become null."""
+    body = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(body, status, headers, media_type="application/json")
+
+
+def error(status: int, kind: str, message: str, hint: str = "", headers: dict[str, str] | None = None) -> Response:
+    """An error in the one shape."""
+    return json({"error": {"kind": kind, "message": message, "hint": hint}}, status, headers)
+
+
+def studio_error(problem: StudioError) -> Response:
+    """A StudioError as an answer."""
+    return json(problem.to_json(), _STATUS.get(problem.kind, 400))
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Give every error of an app the one shape."""
+
+    @app.exception_handler(StudioError)
+    async def _(_: Request, problem: StudioError) -> Response:
+        return studio_error(problem)
+
+    @app.exception_handler(RequestValidationError)
+    async def _(_: Request, problem: RequestValidationError) -> Response:
+        first = problem.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
+        return error(
+            422, "bad_value", f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}", "see /api/openapi.json"
+        )
+
+    @app.exception_handler(HTTPException)
+    async def _(_: Request, problem: HTTPException) -> Response:
+        kind = {404: "not_found", 405: "wrong_method"}.get(problem.status_code, "http")
+        headers = dict(problem.headers or {})
+        return error(problem.status_code, kind, str(problem.detail).lower(), "see /api/openapi.json", headers)
+
+    @app.exception_handler(Exception)
+    async def _(_: Request, problem: Exception) -> Response:
+        return error(500, "fault", f"a fault of saescope: {type(problem).__name__}", "please report it")
+
+
+def cached(request: Request, tag: str, make: Any, media_type: str = "application/json") -> Response:
+    """Answer 304 where the client has what `tag` stands for, else make the answer's bytes."""
+    etag = f'W/"{hashlib.blake2b(tag.encode(), digest_size=12).hexdigest()}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(make(), headers=headers, media_type=media_type)
+
+
+def dumps(value: Any) -> bytes:
+    """JSON as bytes."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def event(name: str, value: Any) -> bytes:
+    """One server-sent event."""
+    return b"event: " + name.encode() + b"\ndata: " + dumps(value) + b"\n\n"
+
+
+def events(source: AsyncIterator[bytes]) -> Response:
+    """A stream of server-sent events."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(source, media_type="text/event-stream", headers=headers)
+
+
+async def in_thread(source: Iterator[Any]) -> AsyncIterator[Any]:
+    """The items of a blocking iterator, which is closed when nobody listens any more."""
+    nothing = object()
+    try:
+        while (item := await anyio.to_thread.run_sync(next, source, nothing)) is not nothing:
+            yield item
+    finally:
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()

@@ -1,0 +1,58 @@
+"""The app: every resource under /api, the pages beside it, the guard in front."""
+
+import contextlib
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+
+from fastapi import FastAPI
+
+from ..home import Home
+from ..version import VERSION
+from . import answers, ask, features, jobs, rest, things
+from .guard import Guard
+from .login import Password, add_login
+from .pages import add_pages
+from .site import Site
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def create_app(
+    home: Home, token: str, *, allowed_hosts: Collection[str] = LOOPBACK, password: str | None = None
+) -> FastAPI:
+    """The studio of a home, for whoever has the token, or the password where there is one."""
+    site = Site(home)
+
+    @contextlib.asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        site.close()
+
+    app = _bare(life)
+    app.state.site = site
+    if password is not None:
+        add_login(app, Password(password), token)
+    add_pages(app)
+    app.add_middleware(Guard, token=token, allowed_hosts=allowed_hosts, password=password is not None)
+    return app
+
+
+def openapi() -> dict[str, Any]:
+    """The API's description, without a home."""
+    return _bare(None).openapi()
+
+
+def _bare(life: Any) -> FastAPI:
+    app = FastAPI(
+        title="saescope",
+        version=VERSION,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=life,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    answers.add_handlers(app)
+    for module in (rest, things, features, ask, jobs):
+        app.include_router(module.router, prefix="/api")
+    return app

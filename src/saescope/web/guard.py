@@ -1,0 +1,154 @@
+"""Who may ask: the Host is one of ours, changes come from our own pages, and everything needs the token.
+
+The order: Host (against DNS rebinding), cross-site changes (Sec-Fetch-Site, then Origin), token (cookie or Bearer),
+size of the body. Only /api/health, and /api/login where there is a password, answer without a token.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Collection
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from . import answers
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+OPEN = ("/api/health", "/api/login")
+LARGEST_BODY = 2**20
+LARGEST_UPLOAD = 2**31
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class _TooLarge(Exception):
+    """The body goes on beyond what is taken."""
+
+
+class Guard:
+    """In front of everything."""
+
+    def __init__(self, app: ASGIApp, token: str, allowed_hosts: Collection[str], password: bool) -> None:
+        self.app = app
+        self._token = token
+        self._hosts = {host.lower() for host in allowed_hosts}
+        self._password = password
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # no route speaks WebSocket
+            await send({"type": "websocket.close", "code": 1008})
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                if scope["path"].startswith("/api/"):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope, headers)
+        if refusal is not None:
+            await refusal(scope, receive, sending)
+            return
+        limit = LARGEST_UPLOAD if scope["path"] == "/api/uploads" else LARGEST_BODY
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > limit:
+            await answers.error(413, "too_large", f"the body is larger than {limit:,} bytes")(scope, receive, sending)
+            return
+        taken = 0
+
+        async def receiving() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise _TooLarge
+            return message
+
+        await self.app(scope, receiving, sending)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        method, path = scope["method"], scope["path"]
+        host = headers.get("host", "")
+        if len(headers.getlist("host")) != 1 or not self._ours(host):
+            return answers.error(400, "bad_host", "this address is not the studio's", "open the link that serve prints")
+        if method not in _SAFE:
+            site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+            foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+            if site not in (None, "same-origin", "none") or foreign:
+                return answers.error(403, "cross_site", "another site may change nothing here")
+        if path in OPEN and (path != "/api/login" or self._password):
+            return None
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        if "token" in query and method == "GET" and not path.startswith("/api/"):
+            return self._enter(path, query)
+        if self._known(headers):
+            return None
+        if path.startswith("/api/"):
+            hint = "open the link that serve prints, or send Authorization: Bearer TOKEN"
+            return answers.error(401, "no_token", "this needs the studio's token", hint)
+        return HTMLResponse(_LOGIN if self._password else _CLOSED, 401)
+
+    def _ours(self, host: str) -> bool:
+        """Whether a Host header names one of our hosts, with any port."""
+        if not host or any(character in host for character in "/@?#\\ ,"):
+            return False
+        try:
+            parsed = urlsplit(f"//{host}")
+            _ = parsed.port  # ValueError where it is none
+        except ValueError:
+            return False
+        return parsed.hostname in self._hosts
+
+    def _enter(self, path: str, query: dict[str, str]) -> Response:
+        if not hmac.compare_digest(query.pop("token").encode(), self._token.encode()):
+            return HTMLResponse(_CLOSED, 401)
+        target = "/" + path.lstrip("/")  # never //elsewhere
+        answer = RedirectResponse(target + (f"?{urlencode(query)}" if query else ""), 303)
+        set_cookie(answer, self._token)
+        return answer
+
+    def _known(self, headers: Headers) -> bool:
+        given = cookie_parser(headers.get("cookie", "")).get(cookie_name(self._token), "")
+        bearer = headers.get("authorization", "")
+        if bearer[:7].lower() == "bearer ":
+            given = bearer[7:].strip()
+        return hmac.compare_digest(given.encode(), self._token.encode())
+
+
+def cookie_name(token: str) -> str:
+    """The cookie of this studio: several on one machine share a host, whatever their ports."""
+    return f"saescope-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+
+
+def set_cookie(answer: Response, token: str) -> None:
+    """Let a browser in."""
+    answer.set_cookie(cookie_name(token), token, httponly=True, samesite="strict", max_age=30 * 86400, path="/")
+
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>saescope</title>
+<meta name="viewport" content="width=device-width"><h1>saescope</h1>{}</html>"""
+_CLOSED = _PAGE.format("<p>Open the link that <code>saescope serve</code> printed: it lets this browser in.</p>")
+_LOGIN = _PAGE.format(
+    '<form method="post" action="/api/login"><label>Password <input type="password" name="password" autofocus '
+    'autocomplete="current-password"></label> <button>Open</button></form>'
+)
