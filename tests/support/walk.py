@@ -52,7 +52,6 @@ CROSS_SITE: list[dict[str, str]] = [
     {"origin": "null"},
     {"origin": "http://127.0.0.1.evil.example:8420"},
     {"origin": "http://127.0.0.1:9999"},
-    {"origin": f"https://{HOST}"},
     {"origin": f"http://{HOST}.evil.example"},
 ]
 """How a browser marks a request that another site caused."""
