@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,9 +105,15 @@ def _default_root() -> str:
     return user_data_dir("saescope")
 
 
+_last = 0
+_one_at_a_time = threading.Lock()
+
+
 def new_id() -> str:
-    """A ULID: 26 characters, ordered by time of making."""
-    number = (int(time.time() * 1000) << 80) | secrets.randbits(80)
+    """A ULID: 26 characters, ordered by time of making; of one process, strictly."""
+    global _last
+    with _one_at_a_time:
+        _last = number = max((int(time.time() * 1000) << 80) | secrets.randbits(80), _last + 1)
     return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
 
 

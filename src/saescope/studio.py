@@ -13,10 +13,12 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import specs
+from .errors import NotFound
 from .home import Home
 from .jobs import verbs
-from .records import Dataset, Extraction, Model, Progress, SaeInfo
+from .records import Dataset, Extraction, Job, Model, Progress, SaeInfo
 from .store import catalogue, looking, show
+from .store import jobs as job_store
 from .store.database import Database, open_database
 from .store.features import FeatureStore
 from .store.labels import current_label_columns
@@ -112,6 +114,42 @@ class Studio:
     def remove(self, kind: Kind, name: str) -> dict[str, Any]:
         """Take something out of the home; refused while something else is made from it."""
         return looking.remove(self.home, self.db, kind, name)
+
+    # ---- jobs ----
+
+    def jobs(self, state: str | None = None, limit: int = 50) -> list[Job]:
+        """Jobs, newest first."""
+        return job_store.jobs(self.db, state, limit=limit)
+
+    def show_job(self, id: str) -> dict[str, Any]:
+        """A job and what it said; the beginning of an id will do."""
+        job = self._job(id)
+        return job.to_json() | {"lines": job_store.lines(self.db, job.id)}
+
+    def cancel_job(self, id: str) -> Job:
+        """Ask a job to stop."""
+        return job_store.cancel(self.db, self._job(id).id)
+
+    def resume_job(self, id: str, progress: Tell | None = None, notify: Notify | None = None) -> dict[str, Any]:
+        """Go on with a cancelled or failed job and see it to its end; its record."""
+        from .jobs.foreground import follow
+
+        job = job_store.resume(self.db, self._job(id).id)
+        follow(job, self, progress, notify, {})
+        return self.show_job(job.id)
+
+    def prune_jobs(self, keep: int = 100) -> int:
+        """Remove the records of all but the newest finished jobs; how many."""
+        return job_store.prune(self.db, keep)
+
+    def _job(self, id: str) -> Job:
+        if len(id) == 26:
+            return job_store.job(self.db, id)
+        found = [job for job in job_store.jobs(self.db, limit=1000) if job.id.startswith(id.upper())]
+        if len(found) != 1:
+            said = "no job" if not found else f"{len(found)} jobs"
+            raise NotFound(f"{said} {id!r}", "see `saescope jobs list`, and give more of the id")
+        return found[0]
 
     # ---- looking ----
 

@@ -200,3 +200,27 @@ def test_what_a_model_is(llama):
         "layers.0.mlp_out",
         "layers.0.resid_post",
     ]
+
+
+def test_threads_that_read_and_edit_one_model_do_not_meet() -> None:
+    """Fire and steer run while an extraction runs the same model."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    model = tiny_model()
+    ids = torch.arange(40).view(2, 20) + 3
+    places = ["layers.0.resid_post", "layers.2.mlp_out", "layers.1.mlp_in"]
+    alone = {place: model.read(ids, [place])[place] for place in places}
+    clean = model.logits(ids)
+
+    def read(place: str) -> bool:
+        return all(torch.equal(model.read(ids, [place])[place], alone[place]) for _ in range(40))
+
+    def edit(_: str) -> bool:
+        for _ in range(40):
+            with model.editing("layers.1.resid_post", lambda h: h * 0):
+                if torch.equal(model.logits(ids), clean):
+                    return False
+        return torch.equal(model.logits(ids), clean)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all([*pool.map(read, places), *pool.map(edit, ["one"])])

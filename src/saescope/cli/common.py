@@ -76,6 +76,13 @@ class State:
 
         stoppable: the verb looks at `Context.stop`, so Ctrl-C and SIGTERM let it finish what makes it whole.
         """
+        return self.watch(
+            lambda progress, notify: self.studio.run(spec, progress=progress, notify=notify, **options), stoppable
+        )
+
+    def watch(self, work: Callable[[Any, Any], dict[str, Any]], stoppable: bool = False) -> dict[str, Any]:
+        """Do `work(progress, notify)` and show how far it has come."""
+        from .progress import Reporter
         from .signals import asking
 
         def stop() -> bool:
@@ -88,16 +95,7 @@ class State:
         def terminated() -> None:
             self.terminated = True
 
-        with asking(stop, terminated):
-            return self.watch(
-                lambda progress, notify: self.studio.run(spec, progress=progress, notify=notify, **options)
-            )
-
-    def watch(self, work: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any]:
-        """Do `work(progress, notify)` and show how far it has come."""
-        from .progress import Reporter
-
-        with Reporter(self.err) as reporter:
+        with asking(stop, terminated), Reporter(self.err) as reporter:
             return work(reporter, reporter.note)
 
     def look(self, question: Callable[[], dict[str, Any]], tokenizes: bool = False) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..version import VERSION
-from . import bench, datasets, demo, doctor, extract, features, label, models, saes, steer, train
+from . import bench, datasets, demo, doctor, extract, features, jobs, label, models, saes, serve, steer, train
 from .common import HELP, DebugOption, HomeOption, JsonOption, ReaderLeft, State, print_json
 from .failures import fail
 
@@ -57,8 +57,22 @@ def saescope(
     context.ensure_object(State).take(home, json_, debug)
 
 
-ORDER = ["demo", "doctor", "dataset", "model", "sae", "train", "extract", "features", "label", "steer", "bench"]
-START, BRING, WORK, MEASURE = "Start here", "Bring in", "Work", "Measure"
+ORDER = [
+    "demo",
+    "doctor",
+    "dataset",
+    "model",
+    "sae",
+    "train",
+    "extract",
+    "features",
+    "label",
+    "steer",
+    "jobs",
+    "serve",
+    "bench",
+]
+START, BRING, WORK, RUN, MEASURE = "Start here", "Bring in", "Work", "Run", "Measure"
 demo.add(app, START)
 doctor.add(app, START)
 app.add_typer(datasets.app, rich_help_panel=BRING)
@@ -69,6 +83,8 @@ extract.add(app, WORK)
 app.add_typer(features.app, rich_help_panel=WORK)
 label.add(app, WORK)
 steer.add(app, WORK)
+app.add_typer(jobs.app, rich_help_panel=RUN)
+serve.add(app, RUN)
 app.add_typer(bench.app, rich_help_panel=MEASURE)
 
 

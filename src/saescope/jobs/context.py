@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,6 +40,10 @@ class Context:
         self.notify: Notify = lambda message: None
         self.stop = threading.Event()
         """Set from another thread when the job under way is to stop; jobs look at it after every batch."""
+        self.kept: Callable[[], None] = lambda: None
+        """Told when the state of a run has been saved."""
+        self.on_token: Callable[[dict[str, Any]], None] = lambda token: None
+        """Told of every token as it is generated."""
         self._models: dict[str, LanguageModel] = {}
         self._saes: dict[str, Sae] = {}
         self._tokens: dict[str, TokenStore] = {}

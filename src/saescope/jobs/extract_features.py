@@ -150,6 +150,7 @@ def _sweep(job: Pass, tried: Tried, before: dict[str, float]) -> _Swept:
             saved = time.perf_counter()
             cost = saved - clock
             done.seconds["save"] += cost
+            context.kept()
             context.check_stop()
         done.batch_size = swept.batch_size
     return done

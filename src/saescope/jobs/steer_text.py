@@ -17,7 +17,7 @@ def run(spec: SteerText, context: Context) -> dict[str, Any]:
     record, sae = context.sae(spec.sae)
     for edit in spec.edits:
         check_feature(edit.feature, sae.d_sae)
-    _, model = context.model(record.model)
+    model_record, model = context.model(record.model)
     hookpoint = context.check_fits(record, sae, model)
     if len(model.widths(hookpoint)) > 1:
         raise BadValue(
@@ -41,7 +41,12 @@ def run(spec: SteerText, context: Context) -> dict[str, Any]:
         column = store.to_arrow(["max"]).column("max")
         maxima = dict(zip(features, pc.take(column, features).to_pylist(), strict=True))
         labels = current_labels(context.db, extraction.id, features)
-    steered = steer(model, sae, hookpoint, spec, maxima, progress=context.tell)
+    strings = context.vocabulary(model_record)
+
+    def on_token(which: str, token: int) -> None:
+        context.on_token({"run": which, "id": token, "token": strings[token]})
+
+    steered = steer(model, sae, hookpoint, spec, maxima, progress=context.tell, on_token=on_token)
     document = steered.to_json()
     document["sae"] = record.name
     document["edits"] = [

@@ -284,6 +284,7 @@ class _Training:
         for lane in lanes:
             lane.lines.sync()
             lane.checkpoints.save(lane.trainer.steps, *lane.trainer.state())
+        self.context.kept()
 
     def _tell(self, lanes: list[_Lane], step: int, total: int) -> None:
         last, batch = lanes[0].last, lanes[0].spec.batch

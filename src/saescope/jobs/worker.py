@@ -69,6 +69,7 @@ def carry_out(
             jobs.say(db, job, message)
 
     working = context.for_job(told, noted, stop)
+    working.kept = lambda: jobs.progressed(db, job)
     try:
         with jobs.holding(job), _heart(db, job, meter, stop, going):
             result = _made_before(job, context) or _run(job, working, options)

@@ -8,6 +8,7 @@ transcoders read, is what the layer's one MLP module is given: behind the norm, 
 """
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -80,10 +81,16 @@ class Structure:
 
 
 def attach(point: Hookpoint, reader: Reader) -> list[RemovableHandle]:
-    """Hand every activation [batch pos width] at a hookpoint to `reader`; a tensor it returns replaces it."""
+    """Hand every activation [batch pos width] at a hookpoint to `reader`; a tensor it returns replaces it.
+
+    Of forwards in this thread alone: a text may be fired while an extraction runs the same model in another.
+    """
+    mine = threading.get_ident()
     if point.side == "input":
 
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if threading.get_ident() != mine:
+                return None
             new = reader(args[0] if args else kwargs["hidden_states"])
             if new is None:
                 return None
@@ -94,9 +101,12 @@ def attach(point: Hookpoint, reader: Reader) -> list[RemovableHandle]:
     axes: list[tuple[int, ...]] = []
 
     def entering(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        axes[:] = [(args[0] if args else kwargs["hidden_states"]).shape[:2]]
+        if threading.get_ident() == mine:
+            axes[:] = [(args[0] if args else kwargs["hidden_states"]).shape[:2]]
 
     def after(module: nn.Module, args: Any, output: Any) -> Any:
+        if threading.get_ident() != mine:
+            return None
         h = _first(output)
         new = reader(h if h.dim() == 3 else h.unflatten(0, axes[0]))
         if new is None:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -22,11 +23,13 @@ def steer(
     spec: SteerText,
     maxima: Mapping[int, float],
     progress: Callable[[Progress], None] | None = None,
+    on_token: Callable[[str, int], None] | None = None,
 ) -> Steered:
     """Continue the prompt once as it is and once with the spec's edits, both sampled with the same seed.
 
     `original` and `steered` hold what follows the prompt. Raises Mismatch where prompt and new tokens are
-    longer than the model's context or the SAE does not fit the hookpoint, and what FeatureEdits raises.
+    longer than the model's context or the SAE does not fit the hookpoint, and what FeatureEdits raises. on_token: told
+    `original` or `steered` and each new token.
     """
     edits = edits_of(sae, spec.edits, maxima, where=spec.where)
     width = model.hookpoints[model.hookpoint(hookpoint)]
@@ -38,13 +41,15 @@ def steer(
     prompt = prompt_ids(model, spec.prompt)
     total, done = 2 * spec.max_new_tokens, 0
 
-    def tell(_: int) -> None:
+    def tell(which: str, token: int) -> None:
         nonlocal done
         done += 1
+        if on_token:
+            on_token(which, token)
         if progress:
             progress(Progress("generating", done, total, "tokens"))
 
-    def continued(edits: FeatureEdits | None) -> list[int]:
+    def continued(edits: FeatureEdits | None, which: str) -> list[int]:
         return continue_text(
             model,
             prompt,
@@ -53,12 +58,12 @@ def steer(
             max_new_tokens=spec.max_new_tokens,
             temperature=spec.temperature,
             seed=spec.seed,
-            on_token=tell,
+            on_token=partial(tell, which),
         )
 
-    original = continued(None)
+    original = continued(None, "original")
     done = spec.max_new_tokens
-    steered = continued(edits)
+    steered = continued(edits, "steered")
     if progress:
         progress(Progress("generating", total, total, "tokens"))
     return Steered(

@@ -162,9 +162,19 @@ class Browse:
             if pa.types.is_boolean(column.type):
                 column = column.cast(pa.int8())
             way = "descending" if descending else "ascending"
-            found = pc.rank(column, sort_keys=way, null_placement="at_end", tiebreaker="dense").to_numpy()
-            found = self._ranks[key] = found.astype(np.int32)
+            order = pc.sort_indices(column, sort_keys=[("", way)]).to_numpy()  # missing ones last, either way
+            value = _codes(column)[order]
+            found = np.zeros(len(order), np.int32)
+            found[order[1:]] = np.cumsum(value[1:] != value[:-1])
+            self._ranks[key] = found
         return found
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray:
+    """A number for each value: the same for equal ones, -1 where it is missing."""
+    array = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
+    codes = pc.dictionary_encode(array).indices
+    return pc.fill_null(codes, -1).to_numpy()
 
 
 def _beside(store: FeatureStore) -> tuple[np.ndarray, np.ndarray]:

@@ -26,8 +26,8 @@ def export_features(
 ) -> int:
     """Write every feature, dead ones included, or these `rows` in this order; the file appears when it is whole.
 
-    Returns how many. In CSV, lists are JSON, and text that a spreadsheet would run as a formula is preceded by an apostrophe.
-    Raises BadValue for an unknown suffix, NameTaken when the file exists, NoSpace when the disk is full.
+    Returns how many. In CSV, lists are JSON, and text that a spreadsheet would run as a formula is preceded by an
+    apostrophe. Raises BadValue for an unknown suffix, NameTaken when the file exists, NoSpace when the disk is full.
     """
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:

@@ -192,6 +192,13 @@ def beat(db: Database, mine: Job, progress: dict[str, Any] | None) -> bool:
     return bool(row.cancel)
 
 
+def progressed(db: Database, mine: Job) -> None:
+    """Something is on the disk that the next start goes on from: this one was no stall. Fenced where it is not ours."""
+    with db.writing() as connection:
+        if not connection.execute(_mine(mine).values(stalls=0)).rowcount:
+            raise Fenced(mine.id)
+
+
 def say(db: Database, mine: Job, text: str) -> None:
     """Add a line to the job's log."""
     table = schema.job_lines

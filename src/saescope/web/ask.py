@@ -89,7 +89,7 @@ async def steer(body: dict[str, Any], site: TheSite) -> Response:
                 if "token" in message:
                     yield event("token", message["token"])
                 elif "result" in message:
-                    yield event("done", message["result"])
+                    yield event("done", {run: {"text": message["result"][run]} for run in ("original", "steered")})
                 elif "error" in message:
                     yield event("error", {"error": message["error"]})
         except StudioError as problem:

@@ -41,9 +41,7 @@ def add(body: Asked, site: TheSite) -> Response:
     """Queue a job."""
     spec = spec_class(body.verb)(**body.spec)
     if not durable(spec):
-        raise WrongRequest(
-            f"{body.verb} with these values is no job", "it is answered at once: /api/fire, /api/steer …"
-        )
+        raise WrongRequest(f"{body.verb} with these values is no job", "ask /api/fire, /api/steer or /api/estimate")
     values = spec.model_dump(mode="json")
     return json(store.add(site.writable, body.verb, title(spec), values, lane_of(spec)).to_json(), 201)
 

@@ -16,7 +16,8 @@ _TYPES = {
 }  # fmt: skip
 
 _NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>saescope</title><h1>saescope</h1>
-<p>The API answers under <a href="/api/openapi.json">/api</a>. The pages are not built in this installation.</p></html>"""
+<p>The API answers under <a href="/api/openapi.json">/api</a>.
+The pages are not built in this installation.</p></html>"""
 
 
 def add_pages(app: FastAPI, static: Path = STATIC) -> None:

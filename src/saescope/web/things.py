@@ -51,10 +51,13 @@ def sample(
 
 def _rows(site: Site, record: Dataset, model: str, context: int | None, limit: int) -> dict[str, Any]:
     reader = catalogue.model(site.db, model)
-    for about, rows in token_stores(site.home, record):
-        if about["tokenizer"] == reader.tokenizer_fingerprint and context in (None, about["context"]):
-            break
-    else:
+    fitting = (
+        rows
+        for about, rows in token_stores(site.home, record)
+        if about["tokenizer"] == reader.tokenizer_fingerprint and context in (None, about["context"])
+    )
+    rows = next(fitting, None)
+    if rows is None:
         raise NotFound(f"{record.name!r} was not tokenized for {model!r} yet", "an extraction or a training does it")
     strings = looking.vocabulary(site.home, reader)
     samples = []
