@@ -31,14 +31,14 @@ import numpy as np
 import psutil
 from rich.console import Console
 from rich.table import Table
-from store import CHUNK, VOCABULARY, example_table, feature_table, fill
-from store import pc as compute
 
 from saescope.home import Home
 from saescope.records import Label
 from saescope.store import catalogue, open_database
 from saescope.store.features import write_extraction
 from saescope.store.labels import add_labels
+from store import CHUNK, VOCABULARY, example_table, feature_table, fill
+from store import pc as compute
 
 EXTRACTION = "e"
 TOKEN = "benchmark-token-that-is-long-enough-to-be-one"
@@ -289,7 +289,7 @@ def extracting(home: Home) -> Iterator[dict[str, int]]:
 
     words = [sys.executable, "-m", "saescope", "extract", "--home", str(home.root), "--sae", "random"]
     words += ["--dataset", demo.HELD_BACK_TEXT, "--force", "--json"]
-    loop = f'while {" ".join(map(_quoted, words))}; do :; done'
+    loop = f"while {' '.join(map(_quoted, words))}; do :; done"
     with tempfile.TemporaryFile() as out:
         shell = subprocess.Popen(["sh", "-c", loop], stdout=out, stderr=subprocess.DEVNULL, start_new_session=True)
         ran = {"seconds_of_cpu": 0}
@@ -350,7 +350,9 @@ def show(title: str, figures: dict[str, Any]) -> None:
     console = Console(stderr=True, width=110)
     console.print(table)
     rate = figures["per_second"]
-    console.print(f"{'' if rate is None else f'{rate} requests a second, '}{figures['errors']} errors {figures['wrong']}")
+    console.print(
+        f"{'' if rate is None else f'{rate} requests a second, '}{figures['errors']} errors {figures['wrong']}"
+    )
 
 
 if __name__ == "__main__":

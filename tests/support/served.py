@@ -10,6 +10,7 @@ from saescope.records import Label
 from saescope.store import catalogue, open_database
 from saescope.store.features import write_extraction
 from saescope.store.labels import add_labels
+
 from .catalogue import a_dataset, a_features_table, a_model, an_examples_table, an_extraction, an_sae
 
 TOKEN = "a-token-of-the-tests-that-is-as-long-as-a-real-one"

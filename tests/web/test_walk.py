@@ -5,6 +5,7 @@ import json
 
 import pytest
 from fastapi import FastAPI
+
 from saescope.home import Home
 from saescope.store import open_database, schema
 from saescope.web.app import create_app, openapi
@@ -163,7 +164,13 @@ def test_a_body_without_end_is_cut_off(app: FastAPI) -> None:
     large = b" " * (2**20 + 1)
     for one in addresses(app):
         if one.method not in SAFE and one.route != "/api/uploads":
-            said = ask(app, one.method, one.path, BEARER | {"content-length": str(len(large)), "content-type": "application/json"}, body=large)
+            said = ask(
+                app,
+                one.method,
+                one.path,
+                BEARER | {"content-length": str(len(large)), "content-type": "application/json"},
+                body=large,
+            )
             assert said.status == 413, one
 
 
@@ -181,8 +188,24 @@ def test_a_length_that_is_none_is_refused(app: FastAPI, length: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["..", "%2e%2e", "..%2f..%2fetc%2fpasswd", "..\\..\\x", "a;b", "a\x00b", "CON", "x" * 5000, "<script>", "' or 1=1 --"],
+    [
+        "..",
+        "%2e%2e",
+        "..%2f..%2fetc%2fpasswd",
+        "..\\..\\x",
+        "a;b",
+        "a\x00b",
+        "CON",
+        "x" * 5000,
+        "<script>",
+        "' or 1=1 --",
+    ],
 )
 def test_a_name_is_never_a_path(app: FastAPI, name: str) -> None:
-    for path in (f"/api/saes/{name}", f"/api/extractions/{name}/features", f"/api/datasets/{name}", f"/api/jobs/{name}"):
+    for path in (
+        f"/api/saes/{name}",
+        f"/api/extractions/{name}/features",
+        f"/api/datasets/{name}",
+        f"/api/jobs/{name}",
+    ):
         assert ask(app, "GET", path, BEARER).status in (400, 404, 422), path

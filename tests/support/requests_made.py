@@ -1,0 +1,68 @@
+"""Requests made from the API's description by schemathesis, asked of the app itself."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from starlette.testclient import TestClient
+
+from saescope.home import Home
+from saescope.web.app import create_app
+
+from .served import TOKEN
+
+THERE = {"extraction": "topk-64-sotu", "name": "topk-64"}
+"""Names that the home has: half of the requests ask for these, so that more than 404 is met."""
+
+NO_WORKER = 503
+"""What is asked of the worker is answered so where none runs, with its reason: no fault."""
+
+
+def fuzz(home: Home, requests: int, number: int) -> tuple[dict[str, Counter[int]], list[str]]:
+    """Make about so many requests; (statuses of each operation, what ended in a fault)."""
+    app = create_app(home, TOKEN)
+    schema = schemathesis.openapi.from_dict(app.openapi())
+    operations = [one.ok() for one in schema.get_all_operations()]
+    answers: dict[str, Counter[int]] = {one.label: Counter() for one in operations}
+    faults: list[str] = []
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    client = TestClient(app, "http://127.0.0.1:8420", raise_server_exceptions=False, headers=headers)
+
+    def ask(case: Any) -> None:
+        seen = answers[case.operation.label]
+        if seen.total() % 2:
+            case.path_parameters = {**(case.path_parameters or {}), **_there(case)}
+        answer = client.request(case.method, **_words(case))
+        seen[answer.status_code] += 1
+        if answer.status_code >= 500 and not (answer.status_code == NO_WORKER and "error" in answer.json()):
+            faults.append(f"{case.method} {answer.request.url} {answer.request.content[:300]!r}: {answer.text[:300]}")
+
+    for operation in operations:
+        made = settings(
+            max_examples=max(1, -(-requests // len(operations))),
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        seed(number)(made(given(case=operation.as_strategy())(lambda case: ask(case))))()
+    app.state.site.close()
+    return answers, faults
+
+
+def _there(case: Any) -> dict[str, str]:
+    return {name: THERE[name] for name in case.path_parameters or {} if name in THERE}
+
+
+def _words(case: Any) -> dict[str, Any]:
+    """What schemathesis has made, for starlette's client."""
+    made = case.as_transport_kwargs(base_url="http://127.0.0.1:8420")
+    body = {"json": made["json"]} if made.get("json") is not None else {"content": _bytes(made.get("data"))}
+    query = {name: value for name, value in (made.get("params") or {}).items() if value is not None}
+    return {"url": made["url"], "params": query, **body}
+
+
+def _bytes(data: Any) -> bytes:
+    return data if isinstance(data, bytes) else b"" if data is None else json.dumps(data).encode()
