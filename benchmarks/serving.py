@@ -4,8 +4,8 @@
                                  [--busy] [--json FILE]
 
 The server is a process of its own, asked over real sockets. A home that is not there yet is made and filled with one
-synthetic extraction (as benchmarks/store.py makes it), so that a second run can ask the same one. --busy adds the demo's
-model and text and an SAE of random weights, and asks again while `saescope extract` runs over and over.
+synthetic extraction (as benchmarks/store.py makes it), so that a second run can ask the same one. --busy adds the
+demo's model and text and an SAE of random weights, and asks again while `saescope extract` runs over and over.
 """
 
 import argparse
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--repeats", type=int, default=300, help="requests of each kind, one after the other")
     parser.add_argument("--busy", action="store_true", help="also while an extraction runs")
+    parser.add_argument("--nice", type=int, default=0, help="niceness of the extraction")
     parser.add_argument("--json", type=Path, default=None, help="where the figures go")
     args = parser.parse_args()
     with contextlib.ExitStack() as stack:
@@ -283,8 +284,8 @@ def bring_work(home: Home) -> None:
 
 
 @contextlib.contextmanager
-def extracting(home: Home) -> Iterator[dict[str, int]]:
-    """`saescope extract` over and over, until the block ends."""
+def extracting(home: Home, niceness: int) -> Iterator[dict[str, int]]:
+    """`saescope extract` over and over, until the block ends; yields what becomes its figures."""
     from saescope.jobs import demo
 
     words = [sys.executable, "-m", "saescope", "extract", "--home", str(home.root), "--sae", "random"]
@@ -292,7 +293,7 @@ def extracting(home: Home) -> Iterator[dict[str, int]]:
     loop = f"while {' '.join(map(_quoted, words))}; do :; done"
     with tempfile.TemporaryFile() as out:
         shell = subprocess.Popen(["sh", "-c", loop], stdout=out, stderr=subprocess.DEVNULL, start_new_session=True)
-        ran = {"seconds_of_cpu": 0}
+        ran = {"niceness": niceness, "seconds_of_cpu": 0}
         try:
             time.sleep(20)  # until the model is loaded and the sweep has begun
             if shell.poll() is not None:
@@ -308,12 +309,6 @@ def _cpu(process: psutil.Process) -> float:
     with contextlib.suppress(psutil.Error):
         return process.cpu_times().user
     return 0.0
-
-
-def _quoted(word: str) -> str:
-    import shlex
-
-    return shlex.quote(word)
 
 
 # ---- all of it ----
@@ -333,7 +328,7 @@ def measure(home: Home, args: argparse.Namespace) -> dict[str, Any]:
         figures["idle machine"] = load(server, args.features, args.clients, args.seconds)
         show(f"{args.clients} clients, idle machine", figures["idle machine"])
         if args.busy:
-            with extracting(home) as ran:
+            with extracting(home, args.nice) as ran:
                 figures["beside an extraction"] = load(server, args.features, args.clients, args.seconds)
             figures["beside an extraction"]["extraction"] = ran
             show(f"{args.clients} clients, beside an extraction", figures["beside an extraction"])

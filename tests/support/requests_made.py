@@ -9,12 +9,20 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from starlette.testclient import TestClient
 
 from saescope.home import Home
+from saescope.store import jobs, open_database
 from saescope.web.app import create_app
 
 from .served import TOKEN
 
-THERE = {"extraction": "topk-64-sotu", "name": "topk-64"}
-"""Names that the home has: half of the requests ask for these, so that more than 404 is met."""
+THERE = {
+    "/datasets/": "sotu",
+    "/models/": "smol",
+    "/saes/": "topk-64",
+    "/trainings/": "topk-64",
+    "/extractions/": "topk-64-sotu",
+    "/specs/": "extract_features",
+}
+"""What the home has: half of the requests ask for these, so that more than 404 is met."""
 
 NO_WORKER = 503
 """What is asked of the worker is answered so where none runs, with its reason: no fault."""
@@ -24,7 +32,9 @@ def fuzz(home: Home, requests: int, number: int) -> tuple[dict[str, Counter[int]
     """Make about so many requests; (statuses of each operation, what ended in a fault)."""
     app = create_app(home, TOKEN)
     schema = schemathesis.openapi.from_dict(app.openapi())
-    operations = [one.ok() for one in schema.get_all_operations()]
+    operations = sorted((one.ok() for one in schema.get_all_operations()), key=_removes)
+    with open_database(home, read_only=True) as db:
+        job = jobs.jobs(db)[0].id
     answers: dict[str, Counter[int]] = {one.label: Counter() for one in operations}
     faults: list[str] = []
     headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -33,7 +43,7 @@ def fuzz(home: Home, requests: int, number: int) -> tuple[dict[str, Counter[int]
     def ask(case: Any) -> None:
         seen = answers[case.operation.label]
         if seen.total() % 2:
-            case.path_parameters = {**(case.path_parameters or {}), **_there(case)}
+            case.path_parameters = {**(case.path_parameters or {}), **_there(case, job, seen.total())}
         answer = client.request(case.method, **_words(case))
         seen[answer.status_code] += 1
         if answer.status_code >= 500 and not (answer.status_code == NO_WORKER and "error" in answer.json()):
@@ -52,8 +62,21 @@ def fuzz(home: Home, requests: int, number: int) -> tuple[dict[str, Counter[int]
     return answers, faults
 
 
-def _there(case: Any) -> dict[str, str]:
-    return {name: THERE[name] for name in case.path_parameters or {} if name in THERE}
+def _removes(operation: Any) -> tuple[bool, str]:
+    """What is removed is removed last; extractions before what they were made of."""
+    return operation.method.upper() == "DELETE", operation.path
+
+
+def _there(case: Any, job: str, number: int) -> dict[str, Any]:
+    """Parts of a path that lead to something."""
+    path = case.operation.path
+    named: dict[str, Any] = {"index": number % 64}
+    for before, name in THERE.items():
+        if before in path:
+            named |= dict.fromkeys(("name", "extraction", "verb"), name)
+    if not path.endswith("/events"):  # a job that is resumed would have news without end
+        named["id"] = job
+    return {name: named[name] for name in case.path_parameters or {} if name in named}
 
 
 def _words(case: Any) -> dict[str, Any]:
