@@ -46,10 +46,14 @@ def served(home: Home) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
             break
         except urllib.error.URLError:
             time.sleep(0.05)
-    yield port, process
-    if process.poll() is None:
+    try:
+        yield port, process
+    finally:
         process.kill()
-    process.communicate()
+        process.wait()
+        for stream in (process.stdin, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def test_it_answers_everything_without_torch_in_little_memory(served: tuple[int, "subprocess.Popen[bytes]"]) -> None:
