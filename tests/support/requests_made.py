@@ -12,7 +12,7 @@ from saescope.home import Home
 from saescope.store import jobs, open_database
 from saescope.web.app import create_app
 
-from .served import TOKEN
+from .filled_home import TOKEN
 
 THERE = {
     "/datasets/": "sotu",
