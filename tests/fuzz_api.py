@@ -13,8 +13,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from support.filled_home import filled
 from support.requests_made import fuzz
+from support.served import filled
 
 
 def main() -> int:

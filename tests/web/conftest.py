@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from saescope.home import Home
 from saescope.web.app import create_app
-from support.filled_home import TOKEN, filled
+from support.served import TOKEN, filled
 
 
 @pytest.fixture

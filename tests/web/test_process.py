@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from saescope.home import Home
-from support.filled_home import TOKEN
+from support.served import TOKEN
 
 MIB = 2**20
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from saescope.home import Home
 from saescope.store import open_database, schema
 from saescope.web.app import create_app, openapi
-from support.filled_home import TOKEN
+from support.served import TOKEN
 from support.walk import (
     CROSS_SITE,
     HOSTILE_HOSTS,

@@ -10,7 +10,7 @@ from saescope.data.sources import open_source
 from saescope.home import Home
 from saescope.records import Label
 from saescope.specs import AddDataset
-from saescope.store import catalogue, jobs, open_database
+from saescope.store import catalogue, open_database
 from saescope.store.features import write_extraction
 from saescope.store.labels import add_labels
 
@@ -21,7 +21,7 @@ FEATURES = 64
 
 
 def filled(folder: Path) -> Home:
-    """A home with one of each: dataset, model, SAE, cancelled job, and `topk-64-sotu` of 64 labelled features."""
+    """A home with one of each: dataset, model, SAE, and `topk-64-sotu` of 64 labelled features."""
     home = Home(folder)
     with open_database(home) as db:
         dataset, model, sae, extraction = a_dataset(), a_model(), an_sae(), an_extraction()
@@ -31,7 +31,6 @@ def filled(folder: Path) -> Home:
         catalogue.add_extraction(db, extraction)
         labels = (Label(index, f"label {index}", "lexical", None, "2026-11-26", 0.5, {}) for index in range(FEATURES))
         add_labels(db, extraction.id, labels)
-        jobs.cancel(db, jobs.add(db, "label_features", "labels", {"extraction": extraction.name}).id)
     place = home.artifact("extractions", extraction.id)
     place.mkdir(parents=True)
     features = a_features_table(FEATURES)
