@@ -150,15 +150,16 @@ def example_table(random: np.random.Generator, n: int, examples: int) -> pa.Tabl
     active = random.random(rows * WINDOW, np.float32) < 0.1
     activations = np.where(active, random.random(rows * WINDOW, np.float32) * 8, 0).astype(np.float32)
     rank = np.tile(np.arange(examples, dtype=np.int32), n)
+    start = random.integers(0, 96, rows).astype(np.int32)
     return pa.table(
         {
             "feature": np.repeat(np.arange(n, dtype=np.int32), examples),
             "stratum": pa.array(["top"]).take(np.zeros(rows, np.int32)),
             "rank": rank,
             "sample": random.integers(0, 100_000, rows),
-            "peak": random.integers(1, 128, rows).astype(np.int32),
+            "peak": start + random.integers(0, WINDOW, rows).astype(np.int32),
             "activation": random.random(rows, np.float32) * 8,
-            "start": random.integers(0, 96, rows).astype(np.int32),
+            "start": start,
             "token_ids": lists(tokens, WINDOW),
             "activations": lists(activations, WINDOW),
             "top_positions": lists(random.integers(0, 128, rows * 5).astype(np.int32), 5),

@@ -58,7 +58,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(_: Request, problem: HTTPException) -> Response:
-        kind = {404: "not_found", 405: "wrong_method"}.get(problem.status_code, "http")
+        kind = {404: "not_found", 405: "wrong_method", 413: "too_large"}.get(problem.status_code, "http")
         headers = dict(problem.headers or {})
         return error(problem.status_code, kind, str(problem.detail).lower(), "see /api/openapi.json", headers)
 
