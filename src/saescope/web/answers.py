@@ -13,6 +13,8 @@ from starlette.responses import Response, StreamingResponse
 
 from ..errors import StudioError
 
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS  # sqlalchemy's column names are a kind of str
+
 _STATUS = {
     "not_found": 404,
     "name_taken": 409,
@@ -26,8 +28,7 @@ _STATUS = {
 
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """An answer as JSON; numbers that JSON lacks become null."""
-    body = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(body, status, headers, media_type="application/json")
+    return Response(dumps(value), status, headers, media_type="application/json")
 
 
 def error(status: int, kind: str, message: str, hint: str = "", headers: dict[str, str] | None = None) -> Response:
@@ -77,7 +78,7 @@ def cached(request: Request, tag: str, make: Any, media_type: str = "application
 
 def dumps(value: Any) -> bytes:
     """JSON as bytes."""
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps(value, option=_OPTIONS)
 
 
 def event(name: str, value: Any) -> bytes:

@@ -1,0 +1,220 @@
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from saescope import interactive
+from saescope.home import Home
+from saescope.store import jobs, open_database
+from saescope.web.app import openapi
+from support.served import FEATURES, TOKEN
+
+E = "/api/extractions/topk-64-sotu"
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    with TestClient(app, base_url="http://127.0.0.1:8420", headers=bearer) as client:
+        yield client
+
+
+def indices(answer: dict) -> list[int]:
+    return [row["index"] for row in answer["features"]]
+
+
+def test_things_are_listed_and_shown(client: TestClient) -> None:
+    assert client.get("/api/health").json()["ok"] is True
+    for kind, name in (("datasets", "sotu"), ("models", "smol"), ("saes", "topk-64"), ("extractions", "topk-64-sotu")):
+        assert [record["name"] for record in client.get(f"/api/{kind}").json()] == [name]
+    assert {point["name"] for point in client.get("/api/models/smol").json()["hookpoints"]} == {
+        "embed", "layers.0.resid_post",
+    }  # fmt: skip
+
+
+def test_a_page_is_sorted_by_two_keys_and_filtered(client: TestClient) -> None:
+    page = client.get(f"{E}/features", params={"sort": "-max,index", "where": "not dead", "limit": 5}).json()
+    alive = [index for index in range(FEATURES) if index % 7 != 6]
+    assert page["total"] == FEATURES
+    assert page["matching"] == len(alive)
+    assert indices(page) == sorted(alive, key=lambda index: (-(index % 3), index))[:5]
+    assert page["features"][0]["label_source"] == "lexical"
+    assert page["features"][0]["histogram"]
+
+
+def test_missing_numbers_come_last_in_either_direction(client: TestClient) -> None:
+    for sort in ("mean", "-mean"):
+        page = client.get(f"{E}/features", params={"sort": sort, "limit": FEATURES}).json()
+        dead = [row["dead"] for row in page["features"]]
+        assert dead == sorted(dead)
+
+
+def test_a_feature_is_found_among_the_others(client: TestClient) -> None:
+    asked = {"sort": "-index", "limit": 0, "around": 10}
+    page = client.get(f"{E}/features", params=asked).json()
+    assert page["position"] == FEATURES - 11
+    assert page["features"] == []
+    assert client.get(f"{E}/features", params=asked | {"where": "index<5"}).json()["position"] is None
+
+
+def test_points_and_matching_agree_with_the_list(client: TestClient) -> None:
+    client.put(f"{E}/features/3/star")
+    points = client.get(f"{E}/points").content
+    assert len(points) == 17 * FEATURES
+    assert np.flatnonzero(np.frombuffer(points[16 * FEATURES :], np.uint8)).tolist() == [3]
+    bits = np.frombuffer(client.get(f"{E}/matching", params={"where": "dead"}).content, np.uint8)
+    held = np.flatnonzero(np.unpackbits(bits, bitorder="little")).tolist()
+    assert held == indices(client.get(f"{E}/features", params={"where": "dead", "limit": FEATURES}).json())
+
+
+def test_stars_notes_and_labels_are_kept_and_shown(client: TestClient) -> None:
+    assert client.put(f"{E}/features/5/star").status_code == 204
+    assert client.put(f"{E}/features/5/note", json={"text": "odd"}).json()["text"] == "odd"
+    assert client.post(f"{E}/features/5/labels", json={"text": " my  own "}).status_code == 201
+    shown = client.get(f"{E}/features/5").json()
+    assert shown["starred"] is True
+    assert shown["note"]["text"] == "odd"
+    assert (shown["label"], shown["label_source"]) == ("my own", "person")
+    assert indices(client.get(f"{E}/features", params={"where": "starred"}).json()) == [5]
+    first = shown["labels"][-1]
+    client.put(f"{E}/features/5/label", json={"id": first["id"]})
+    assert client.get(f"{E}/features/5").json()["label"] == first["text"]
+    assert client.delete(f"{E}/features/5/star").status_code == 204
+    assert client.put(f"{E}/features/5/note", json={"text": ""}).json() is None
+    shown = client.get(f"{E}/features/5").json()
+    assert (shown["starred"], shown["note"]) == (False, None)
+
+
+def test_what_did_not_change_is_not_sent_again(client: TestClient) -> None:
+    first = client.get(f"{E}/features/5")
+    again = {"If-None-Match": first.headers["etag"]}
+    assert client.get(f"{E}/features/5", headers=again).status_code == 304
+    client.put(f"{E}/features/5/star")
+    assert client.get(f"{E}/features/5", headers=again).status_code == 200
+
+
+def test_a_download_holds_exactly_what_the_list_shows(client: TestClient) -> None:
+    asked = {"where": "index<9", "sort": "-index", "format": "jsonl"}
+    answer = client.get(f"{E}/export", params=asked)
+    assert "topk-64-sotu.jsonl" in answer.headers["content-disposition"]
+    assert [json.loads(line)["index"] for line in answer.text.splitlines()] == list(range(8, -1, -1))
+
+
+def test_every_error_has_the_one_shape(client: TestClient) -> None:
+    for method, path, status in (
+        ("GET", "/api/nothing", 404),
+        ("GET", "/api/datasets/none", 404),
+        ("GET", f"{E}/features/{FEATURES}", 404),
+        ("GET", f"{E}/features?sort=colour", 400),
+        ("GET", f"{E}/features?limit=many", 422),
+        ("PUT", f"{E}/features/{FEATURES}/star", 404),
+        ("DELETE", "/api/models/smol", 400),
+        ("POST", "/api/jobs", 422),
+        ("GET", "/api/jobs/none/events", 404),
+        ("GET", "/api/specs/dance", 400),
+    ):
+        answer = client.request(method, path)
+        assert answer.status_code == status, path
+        assert set(answer.json()["error"]) == {"kind", "message", "hint"}, path
+
+
+def test_a_job_is_queued_watched_and_cancelled(client: TestClient, home: Home) -> None:
+    asked = {"verb": "add_dataset", "spec": {"name": "new", "source": "nothing.txt"}}
+    job = client.post("/api/jobs", json=asked).json()
+    assert [each["id"] for each in client.get("/api/jobs").json()] == [job["id"]]
+    with open_database(home) as db:
+        mine = jobs.claim(db, "device", "me")
+        assert mine is not None
+        jobs.say(db, mine, "hello")
+        jobs.end(db, mine, "failed", error={"kind": "x", "message": "y", "hint": ""})
+    told = client.get(f"/api/jobs/{job['id']}/events").text
+    assert '"text":"hello"' in told
+    assert '"state":"failed"' in told
+    assert client.post(f"/api/jobs/{job['id']}/resume").json()["state"] == "queued"
+    assert client.post(f"/api/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+    assert client.post("/api/jobs", json={"verb": "fire_text", "spec": {"extraction": "e", "text": "t"}}).is_error
+
+
+def test_fire_answers_with_what_is_active_and_where(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def worker(home: Home, verb: str, spec: dict, timeout: float) -> Iterator[dict]:
+        assert verb == "fire_text"
+        features = [{"index": 4, "label": None, "max": 2.0, "activations": [0.0, 2.0]}]
+        yield {"result": {"tokens": ["<s>", spec["text"]], "token_ids": [0, 7], "features": features}}
+
+    monkeypatch.setattr(interactive, "ask", worker)
+    answer = client.post("/api/fire", json={"extraction": "topk-64-sotu", "text": "hm"}).json()
+    assert answer["tokens"] == ["<s>", "hm"]
+    assert [(each["index"], each["positions"], each["values"]) for each in answer["features"]] == [(4, [1], [2.0])]
+    none = client.post("/api/fire", json={"extraction": "topk-64-sotu", "text": "hm", "features": [5]}).json()
+    assert none["features"] == []
+
+
+def test_steering_is_told_token_by_token(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def worker(*_: object) -> Iterator[dict]:
+        yield {"token": {"run": "original", "id": 3, "token": " a"}}
+        yield {"result": {"original": " a", "steered": " b"}}
+
+    monkeypatch.setattr(interactive, "ask", worker)
+    edits = [{"feature": 1, "mode": "ablate", "amount": 0}]
+    told = client.post("/api/steer", json={"sae": "topk-64", "prompt": "x", "edits": edits}).text
+    assert [line for line in told.splitlines() if line.startswith("event")] == ["event: token", "event: done"]
+
+
+def test_a_question_without_a_worker_says_so(client: TestClient) -> None:
+    answer = client.post("/api/fire", json={"extraction": "topk-64-sotu", "text": "hm"})
+    assert answer.status_code == 503
+    assert answer.json()["error"]["kind"] == "unreachable"
+
+
+def test_search_finds_features_and_things(client: TestClient) -> None:
+    found = client.get("/api/search", params={"q": "label 12", "extraction": "topk-64-sotu"}).json()
+    assert [row["index"] for row in found["features"]["items"]] == [12]
+    assert client.get("/api/search", params={"q": "sotu"}).json()["datasets"] == {"total": 1, "items": ["sotu"]}
+
+
+def test_uploads_lie_in_the_home_under_names_of_its_own(client: TestClient, home: Home) -> None:
+    kept = client.post("/api/uploads", params={"name": "../../x.txt"}, content=b"words").json()
+    assert kept["path"].startswith(str(home.root / "uploads"))
+    assert Path(kept["path"]).read_bytes() == b"words"
+    assert client.post("/api/uploads", params={"name": "x.pkl"}, content=b"words").status_code == 400
+
+
+def test_settings_are_kept(client: TestClient) -> None:
+    client.put("/api/settings", json={"context": 64})
+    assert client.get("/api/settings").json()["context"] == 64
+    client.put("/api/settings", json={"context": None})
+    assert "context" not in client.get("/api/settings").json()
+
+
+def test_the_description_names_every_resource() -> None:
+    paths = openapi()["paths"]
+    assert {"/api/fire", "/api/steer", "/api/jobs/{id}/events", "/api/extractions/{extraction}/features"} <= set(paths)
+
+
+def test_the_web_loads_no_torch_and_stays_small(home: Home) -> None:
+    program = (
+        "import sys, psutil\n"
+        "from saescope.home import Home\n"
+        "from saescope.web.app import create_app\n"
+        f"site = create_app(Home({str(home.root)!r}), 'token').state.site\n"
+        "browse = site.browse('topk-64-sotu')[1]\n"
+        "browse.rows(browse.order(search='label', sort='-score'))\n"
+        "print('torch' in sys.modules, psutil.Process().memory_info().rss >> 20)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    torch, megabytes = done.stdout.split()
+    assert torch == "False"
+    assert int(megabytes) < 250
+
+
+def test_an_open_address_needs_a_password(home: Home) -> None:
+    words = [sys.executable, "-m", "saescope.web", "--home", str(home.root), "--host", "0.0.0.0", "--port", "0"]
+    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 2
+    assert "no password" in done.stderr
