@@ -62,8 +62,9 @@ test: $(STAMP)-dev  ## every test
 	@sh tests/system-packages.sh
 	@$(BIN)/python -m pytest
 
-bench: $(STAMP)-dev  ## the extraction against its floor: tables, JSON, a plot
+bench: $(STAMP)-dev  ## extraction against its floor, training against the product and other trainers: tables, JSON, a plot
 	@$(BIN)/python benchmarks/extraction.py
+	@$(BIN)/python benchmarks/training.py --peers
 
 docs: $(STAMP)-dev  ## rebuild what is generated
 	@$(BIN)/python docs/make_commands.py
