@@ -95,7 +95,7 @@ class Browse:
             for example in examples:
                 if example["stratum"] != "top" or len(found) == PEAKS:
                     continue
-                token = self.strings[example["token_ids"][example["peak"] - example["start"]]]
+                token = self.strings[int(example["token_ids"][example["peak"] - example["start"]])]
                 if token not in found:
                     found.append(token)
             self._peaks[index] = found
