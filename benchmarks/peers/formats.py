@@ -95,7 +95,7 @@ def environment() -> Path:
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         subprocess.run([*pip, TORCH], check=True)
-        subprocess.run([*pip, "--requirement", REQUIREMENTS], check=True)
+        subprocess.run([*pip, TORCH, "--requirement", REQUIREMENTS], check=True)  # named again: pip would go beyond it
         stamp.write_text(wanted)
     return python
 
