@@ -3,8 +3,6 @@
 Where a worker serves the home, the job is queued for it and watched; else this process carries it out itself.
 """
 
-import contextlib
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -42,31 +40,7 @@ def follow(queued: Job, context: "Context", tell: Any, notify: Any, options: dic
     if mine is None:  # a server was started this very moment
         return _watch(queued, context, tell, notify)
     context.stop.clear()
-    with _passing_on(context.stop, context, mine):
-        return carry_out(mine, context, tell, notify, **options)
-
-
-class _passing_on:
-    """What asks the studio to stop asks the job to stop: by way of its row, as everybody does."""
-
-    def __init__(self, stop: threading.Event, context: "Context", job: Job) -> None:
-        self._stop, self._context, self._job = stop, context, job
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._done.wait(0.05):
-            if self._stop.is_set():
-                with contextlib.suppress(StudioError):  # it may just have ended
-                    jobs.cancel(self._context.db, self._job.id)
-                return
+    return carry_out(mine, context, tell, notify, stop=context.stop, **options)
 
 
 def _watch(job: Job, context: "Context", tell: Any, notify: Any) -> dict[str, Any]:

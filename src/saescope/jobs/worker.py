@@ -46,14 +46,16 @@ def carry_out(
     tell: Any = None,
     notify: Any = None,
     going: threading.Event | None = None,
+    stop: threading.Event | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Carry out a claimed job to its end, and give its document; its row says how it ended.
 
-    going: set when the worker is told to go: the job is given back, not cancelled. Raises what the verb raised, and
+    going: set when the worker is told to go: the job is given back, not cancelled. stop: set by whoever wants it
+    cancelled without asking its row. Raises what the verb raised, and
     Fenced when the job has become somebody else's.
     """
-    db, meter, stop = context.db, Meter(), threading.Event()
+    db, meter, stop = context.db, Meter(), stop or threading.Event()
 
     def told(progress: Progress) -> None:
         meter(progress)
