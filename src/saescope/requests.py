@@ -28,6 +28,7 @@ _SHORT = (specs.CheckSae, specs.FireText, specs.SteerText)
 def durable(spec: specs.Spec) -> bool:
     """Whether a spec is carried out as a job with a row of its own."""
     estimated = isinstance(spec, specs.ExtractFeatures) and (spec.estimate or bool(spec.estimate_for))
+    estimated = estimated or (isinstance(spec, specs.LabelFeatures) and spec.estimate)
     return type(spec) in VERBS and not isinstance(spec, _SHORT) and not estimated
 
 
