@@ -365,6 +365,8 @@ class LabelFeatures(Spec):
     """What an LLM may cost: 2.50 (in the currency of its prices), '800 calls' or '3M tokens'; never exceeded."""
     concurrency: int = Field(default=16, gt=0, le=256)
     """Calls at once, at the most; fewer while the server has too much."""
+    timeout: float = Field(default=120.0, gt=0, le=3600)
+    """Seconds that one call may take, from beginning to end."""
     estimate: bool = False
     """Only say what it would take: calls, tokens and money; nothing is asked."""
 

@@ -107,6 +107,7 @@ def asking(spec: LabelFeatures, context: Context, there: Endpoint, scope: str) -
         scope,
         budget=budget_of(spec, there),
         concurrency=spec.concurrency,
+        seconds=spec.timeout,
         fresh=spec.again,
         stop=context.stop,
     )

@@ -55,6 +55,8 @@ class Pace:
         """Let nothing through for so long."""
         self._not_before = max(self._not_before, time.monotonic() + seconds)
 
-    def pause(self, failures: int) -> float:
-        """Seconds to wait before a call is tried again: doubled each time, and anywhere below that."""
+    def pause(self, failures: int, wait: float | None = None) -> float:
+        """Seconds to wait before a call is tried again: a little more than the server says, or doubled each time."""
+        if wait is not None:
+            return wait * random.uniform(1.0, 1.2)
         return random.uniform(0.5, 1.0) * min(self.longest, self.backoff * 2 ** min(failures, 16))

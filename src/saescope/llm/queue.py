@@ -213,7 +213,7 @@ class Queue:
         if known is not None and accepts(known):
             self.totals.cached += 1
             return Answer(known, cached=True)
-        asked, again, failures = question, False, 0
+        asked, again, failures, pauses = question, False, 0, 0
         while True:
             try:
                 reply, raw = await self._call(asked, accepts, key)
@@ -222,7 +222,8 @@ class Queue:
                 if failure.kind == "bad" or failures >= self._tries:
                     return Answer(None, failure.reason)
                 if failure.kind != "changed":
-                    await asyncio.sleep(self._pace.pause(failures - 1))
+                    await asyncio.sleep(self._pace.pause(pauses, failure.wait))
+                    pauses += failure.wait is None
                 continue
             if raw is None:
                 return Answer(reply.text)
