@@ -80,6 +80,7 @@ _VERBS = {
     "ExtractFeatures": "saescope extract",
     "BenchExtract": "saescope bench extract",
     "LabelFeatures": "saescope label",
+    "ShowPrompt": "saescope label",
     "FireText": "saescope features fire",
     "SteerText": "saescope steer",
     "Edit": "saescope steer",
@@ -379,6 +380,21 @@ class LabelFeatures(Spec):
         if self.explainer == "lexical" and (self.llm or self.llm_url or self.budget or self.estimate):
             raise ValueError("the lexical explainer asks no LLM: give explainer llm or llm-contrastive")
         return self
+
+
+class ShowPrompt(Spec):
+    """What would an LLM be asked for a feature's label?"""
+
+    extraction: str
+    """The extraction."""
+    feature: int = Field(ge=0, lt=2**31)
+    """The feature's index."""
+    explainer: Literal["llm", "llm-contrastive"] = "llm"
+    """Who describes it: llm, or llm-contrastive."""
+    prompt: str | None = None
+    """What is asked: a prompt by name, or a .md or .txt file."""
+    seed: Seed = 0
+    """Chooses which samples are written from."""
 
 
 class FireText(Spec):

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import saescope
+from saescope import interactive
 from saescope.errors import BadValue, WrongRequest
+from saescope.jobs.answering import Answering
 from saescope.store import catalogue
 from saescope.store.labels import label_errors, label_history
 from saescope.store.llm_calls import ledger
@@ -208,3 +210,18 @@ def test_a_kill_loses_no_label_and_pays_at_most_the_calls_under_way_twice(home, 
         [one] = ledger(studio.db)
         assert one["states"]["answered"] == 300
         assert server.counts.total() <= sum(one["states"].values()) <= server.counts.total() + 16
+
+
+def test_the_worker_answers_what_it_would_cost_and_what_would_be_asked(home, studio):
+    answering = Answering(studio.context)
+    try:
+        spec = {"extraction": NAME, "explainer": "llm", "llm_url": "http://127.0.0.1:1", "llm_model": "m"}
+        [*_, said] = interactive.ask(home, "label_features", spec | {"estimate": True}, 60)
+        assert (said["result"]["features"], said["result"]["kept"]) == (60, 0)
+        assert 3 * 60 < said["result"]["calls"] <= 6 * 60
+        asked = {"extraction": NAME, "feature": 2, "explainer": "llm-contrastive"}
+        [*_, said] = interactive.ask(home, "show_prompt", asked, 60)
+        assert f"«{word(2)}»" in said["result"]["user"]
+        assert said["result"]["prompt"].startswith("explain-contrastive@")
+    finally:
+        answering.close()

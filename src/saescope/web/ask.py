@@ -11,7 +11,7 @@ from starlette.responses import Response
 from .. import interactive
 from ..errors import StudioError, WrongRequest
 from ..requests import spec_class
-from ..specs import ExtractFeatures, FireText, SteerText
+from ..specs import ExtractFeatures, FireText, LabelFeatures, ShowPrompt, SteerText
 from .answers import event, events, in_thread, json
 from .jobs import Asked
 from .site import TheSite
@@ -98,13 +98,19 @@ async def steer(body: dict[str, Any], site: TheSite) -> Response:
     return events(stream())
 
 
+@router.post("/prompt")
+def prompt(body: ShowPrompt, site: TheSite) -> Response:
+    """What an LLM would be asked for a feature's label; nothing is asked."""
+    return json(answer(interactive.ask(site.home, "show_prompt", body.model_dump(mode="json"), _SECONDS)))
+
+
 @router.post("/estimate")
 def estimate(body: Asked, site: TheSite) -> Response:
-    """What an extraction would take: time, memory, disk."""
-    if spec_class(body.verb) is not ExtractFeatures:
-        raise WrongRequest(f"{body.verb} has no estimate", "only extract_features has one")
-    fields: dict[str, Any] = {**body.spec, "estimate": True}
-    spec = ExtractFeatures(**fields)
+    """What an extraction would take: time, memory, disk; what labelling by an LLM would: calls, tokens, money."""
+    kind = spec_class(body.verb)
+    if kind not in (ExtractFeatures, LabelFeatures):
+        raise WrongRequest(f"{body.verb} has no estimate", "only extract_features and label_features have one")
+    spec = kind(**{**body.spec, "estimate": True})
     return json(answer(interactive.ask(site.home, body.verb, spec.model_dump(mode="json"), _SECONDS)))
 
 
