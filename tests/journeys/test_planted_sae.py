@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import product
 from statistics import mean
 
 import pytest
@@ -18,9 +19,16 @@ BIGRAMS = [("the", "river"), ("of", "senate"), ("was", "built"), ("to", "bank"),
 
 
 def documents() -> list[str]:
-    texts = []
+    """Rows of text; most of the words are exchanged for others, so that each stands in few rows."""
+    draw, texts = random.Random(3), []
+    others = ["".join(letters) for letters in product("bdfgk", "aeou", "lmnr", "ai")]
     for row in corpus(1) + corpus(2):
-        text = "".join(row)
+        words = row.copy()
+        for at in range(1, len(row)):
+            known = row[at][1:] in (*NOUNS, *VERBS) and (row[at - 1][1:], row[at][1:]) not in BIGRAMS
+            if known and draw.random() < 0.75:
+                words[at] = " " + draw.choice(others)
+        text = "".join(words)
         while '"' in text:
             text = text.replace('"', " “", 1).replace('"', " ”", 1)
         texts.append(text)
@@ -66,7 +74,7 @@ def test_every_feature_is_active_where_its_rule_says_and_nowhere_else(found):
             first = 1 if name.startswith("bigram") else 0
             assert active - {0} == held - set(range(first)) - {0}, name
             checked += 1
-    assert checked > 1000
+    assert checked > 500
 
 
 def test_true_labels_rank_above_shuffled_ones(found):
