@@ -357,7 +357,7 @@ class LabelFeatures(Spec):
     prompt: str | None = None
     """What an LLM is asked for a label: a prompt by name (`saescope prompts list`), or a .md or .txt file."""
     score: str = "detection,fuzzing"
-    """Which scores to measure, by commas: detection, fuzzing; or none."""
+    """Which scores to measure, by commas: detection, fuzzing, simulation, intruder, surprisal; or none."""
     seed: Seed = 0
     """Chooses which samples are written from and which are graded with."""
     again: bool = False

@@ -12,7 +12,7 @@ import pytest
 
 import saescope
 from saescope import interactive
-from saescope.errors import BadValue, WrongRequest
+from saescope.errors import BadSource, BadValue, WrongRequest
 from saescope.jobs.answering import Answering
 from saescope.store import catalogue
 from saescope.store.labels import label_errors, label_history
@@ -225,3 +225,60 @@ def test_the_worker_answers_what_it_would_cost_and_what_would_be_asked(home, stu
         assert said["result"]["prompt"].startswith("explain-contrastive@")
     finally:
         answering.close()
+
+
+CHANCE = {"detection": 0.5, "fuzzing": 0.5, "simulation": 0.0, "intruder": 0.25, "surprisal": 0.5}
+
+
+def test_every_score_knows_a_true_label_and_its_own_chance(studio):
+    with llm_server() as server:
+        request = asked(server, features="2-4", score=",".join(CHANCE))
+        guess = studio.run(request.model_copy(update={"estimate": True}))
+        document = studio.run(request)
+        assert guess["calls"] == document["llm"]["calls"] == server.counts["answered"]
+        assert guess["at_most"]["tokens_in"] >= document["llm"]["tokens_in"]
+        assert document["llm"]["tokens_in"] == server.tokens_in
+    for [label] in labels_of(studio, [2, 3, 4]).values():
+        assert set(label.scores) == set(CHANCE)
+        for name, score in label.scores.items():
+            assert score.chance == CHANCE[name]
+            assert score.value > 0.9, name
+            assert score.low <= score.value <= score.high
+            assert score.low > score.chance
+
+
+@pytest.mark.parametrize("always", [0, 1])
+def test_a_judge_that_knows_nothing_scores_at_chance_in_every_score(studio, always):
+    """Always the same number; a label that says nothing."""
+
+    def answer(system, user):
+        told = json.loads(scripted(system, user))
+        same = always + ("from 1 to 4" in user)
+        return json.dumps({"answers": [same] * len(told["answers"])} if "answers" in told else {"label": "nothing"})
+
+    with llm_server(answer=answer) as server:
+        studio.run(asked(server, features="0-20", score=",".join(CHANCE)))
+    scores = [label.scores for [label] in labels_of(studio, [f for f in LIVE if f <= 20]).values()]
+    assert {each["simulation"].value for each in scores} == {0.0}
+    assert {each["surprisal"].value for each in scores} == {0.5}
+    found = [each["intruder"].value for each in scores]
+    assert abs(sum(found) / len(found) - 0.25) < 0.1
+    assert all(
+        each[name].low <= CHANCE[name] <= each[name].high for each in scores for name in ("detection", "fuzzing")
+    )
+
+
+def test_surprisal_says_when_a_server_gives_no_log_probabilities(studio):
+    with llm_server() as server:
+        server._echo = lambda asked, writer: server._send(writer, 200, {"choices": []})
+        with pytest.raises(BadSource, match="no log-probabilities"):
+            studio.run(asked(server, features="2", score="surprisal"))
+
+
+def test_rules_are_simulated_without_an_llm(studio):
+    studio.run(saescope.LabelFeatures(extraction=NAME, features="2", score="detection,simulation"))
+    [label] = labels_of(studio, [2])[2]
+    assert label.scores["simulation"].value > 0.9
+    assert label.scores["simulation"].interval == "bootstrap"
+    with pytest.raises(BadValue, match="needs an LLM"):
+        studio.run(saescope.LabelFeatures(extraction=NAME, features="2", score="intruder"))
