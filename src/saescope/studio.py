@@ -115,6 +115,18 @@ class Studio:
         """Take something out of the home; refused while something else is made from it."""
         return looking.remove(self.home, self.db, kind, name)
 
+    def caches(self) -> list[dict[str, Any]]:
+        """Every cache of activations: model hash, hookpoint, format, rows and how many are there, bytes."""
+        from .jobs.activation_cache import caches
+
+        return caches(self.home)
+
+    def remove_cache(self, id: str) -> dict[str, Any]:
+        """Take a cache of activations off the disk; the beginning of an id will do."""
+        from .jobs.activation_cache import remove_cache
+
+        return remove_cache(self.home, self.db, id)
+
     # ---- jobs ----
 
     def jobs(self, state: str | None = None, limit: int = 50) -> list[Job]:
