@@ -25,6 +25,8 @@ from ..store.show import show_dataset, show_model, show_sae
 from . import verbs
 from .context import Context
 from .progress import Meter
+from .publishing import remove_leftovers
+from .runs import remove, runs_of
 
 POLL_SECONDS = 0.1
 LLM_THREADS = 2
@@ -70,10 +72,12 @@ def carry_out(
         with contextlib.suppress(jobs.Fenced, StudioError):
             jobs.say(db, job, message)
 
-    working = context.for_job(told, noted, stop)
+    working = context.for_job(told, noted, stop, job)
+    working.saving = lambda: jobs.check(db, job)
     working.kept = lambda: jobs.progressed(db, job)
     try:
         with jobs.holding(job), _heart(db, job, meter, stop, going):
+            remove_leftovers(context.home, db)
             result = _made_before(job, context) or _run(job, working, options)
         jobs.end(db, job, "succeeded", result=result)
         return result
@@ -154,20 +158,25 @@ def _made_before(job: Job, context: Context) -> dict[str, Any] | None:
     several = job.verb == "train_saes" or len(job.spec.get("saes") or ()) > 1
     if not job.made or several:
         return None
-    made = job.made[-1]
     try:
-        if made["kind"] == "dataset":
-            return show_dataset(
-                catalogue.dataset(context.db, made["name"]), context.home, lambda model, tokens: None, None, None
-            )
-        if made["kind"] == "model":
-            return show_model(catalogue.model(context.db, made["name"]))
-        if made["kind"] == "sae":
-            record = catalogue.sae(context.db, made["name"])
-            return {**show_sae(record, context.home), "sae": record.name, **record.metrics}
-        return {"extraction": made["name"], **catalogue.extraction(context.db, made["name"]).to_json()}
+        document = _document(job.made[-1], context)
     except StudioError:
         return None  # removed since
+    for folder in runs_of(context.home.work, job.id):
+        remove(folder)
+    return document
+
+
+def _document(made: dict[str, str], context: Context) -> dict[str, Any]:
+    if made["kind"] == "dataset":
+        record = catalogue.dataset(context.db, made["name"])
+        return show_dataset(record, context.home, lambda model, tokens: None, None, None)
+    if made["kind"] == "model":
+        return show_model(catalogue.model(context.db, made["name"]))
+    if made["kind"] == "sae":
+        record = catalogue.sae(context.db, made["name"])
+        return {**show_sae(record, context.home), "sae": record.name, **record.metrics}
+    return {"extraction": made["name"], **catalogue.extraction(context.db, made["name"]).to_json()}
 
 
 class Worker:

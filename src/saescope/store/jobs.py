@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from .. import faults
 from ..errors import NotFound, WrongRequest
 from ..home import new_id
 from ..records import Job
@@ -176,6 +177,8 @@ def claim(db: Database, lane: Lane, owner: str, only: str | None = None) -> Job 
             .mappings()
             .one_or_none()
         )
+        faults.point("claim.writing")
+    faults.point("claim.committed")
     return None if row is None else _job(row)
 
 
@@ -187,9 +190,18 @@ def beat(db: Database, mine: Job, progress: dict[str, Any] | None) -> bool:
         if progress is not None:
             values["progress"] = progress
         row = connection.execute(_mine(mine).values(**values).returning(_t.c.cancel)).one_or_none()
+        faults.point("beat.writing")
     if row is None:
         raise Fenced(mine.id)
     return bool(row.cancel)
+
+
+def check(db: Database, mine: Job) -> None:
+    """Fenced where the job is not ours any more."""
+    with db.reading() as connection:
+        query = sa.select(_t.c.id).where(_t.c.id == mine.id, _t.c.attempt == mine.attempt, _t.c.state == "running")
+        if connection.scalar(query) is None:
+            raise Fenced(mine.id)
 
 
 def progressed(db: Database, mine: Job) -> None:
@@ -197,6 +209,7 @@ def progressed(db: Database, mine: Job) -> None:
     with db.writing() as connection:
         if not connection.execute(_mine(mine).values(stalls=0)).rowcount:
             raise Fenced(mine.id)
+        faults.point("kept.writing")
 
 
 def say(db: Database, mine: Job, text: str) -> None:
@@ -230,16 +243,16 @@ def end(
     with db.writing() as connection:
         if not connection.execute(_mine(mine).values(**values, ended=_clock(connection))).rowcount:
             raise Fenced(mine.id)
+        faults.point("end.writing")
+    faults.point("end.committed")
 
 
 def give_back(db: Database, mine: Job) -> None:
     """Queue the job again as it was before this start: its worker is told to go."""
     with db.writing() as connection:
-        connection.execute(
-            _mine(mine).values(state="queued", lease_until=0.0, owner=None, stalls=sa.func.max(mine.stalls - 1, 0))
-            if connection.dialect.name == "sqlite"
-            else _mine(mine).values(state="queued", lease_until=0.0, owner=None, stalls=max(mine.stalls - 1, 0))
-        )
+        before = {"state": "queued", "lease_until": 0.0, "owner": None, "stalls": max(mine.stalls - 1, 0)}
+        connection.execute(_mine(mine).values(**before))
+        faults.point("release.writing")
 
 
 def abandon(db: Database, owner: str | None) -> int:

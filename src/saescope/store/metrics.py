@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .. import faults
+
 LINES, TABLE = "metrics.jsonl", "metrics.parquet"
 
 SCHEMA = pa.schema(
@@ -47,6 +49,7 @@ class MetricLines:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         draft = self._file.with_suffix(".new")
         draft.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        faults.point("metrics.cut")
         draft.replace(self._file)
 
     def add(self, row: dict[str, Any]) -> None:
