@@ -1,6 +1,7 @@
 """Named places in the code where a test may have this process killed: what is left there has to be right.
 
-    SAESCOPE_FAULT=train.step:40      kill -9 of this process when it comes to that place the 40th time
+    SAESCOPE_FAULT=train.step:40            kill -9 of this process when it comes to that place the 40th time
+    SAESCOPE_FAULT=train.step:40:SIGSTOP    freeze it there
 
 Without the variable a point costs one comparison.
 """
@@ -43,8 +44,8 @@ POINTS = frozenset(
     }
 )
 
-_name, _, _nth = os.environ.get("SAESCOPE_FAULT", "").partition(":")
-_left = int(_nth or 1)
+_name, _nth, _signal = (*os.environ.get("SAESCOPE_FAULT", "").split(":"), "1", "SIGKILL")[:3]
+_left = int(_nth)
 _one_at_a_time = threading.Lock()
 
 
@@ -59,4 +60,4 @@ def _count() -> None:
     with _one_at_a_time:
         _left -= 1
         if _left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.Signals[_signal])

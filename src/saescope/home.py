@@ -97,6 +97,23 @@ class Home:
         shutil.rmtree(grave, ignore_errors=True)
 
 
+RUN_OF = "job"
+"""The file in a run's folder in `work/` that names the job it was last carried out for."""
+
+
+def job_of(folder: Path) -> str | None:
+    """The job that a run's folder was last used for; None where it is no such folder."""
+    try:
+        return (folder / RUN_OF).read_text()
+    except OSError:
+        return None
+
+
+def runs_of(work: Path, job: str) -> list[Path]:
+    """The folders that a job's runs save their state in."""
+    return [folder for folder in sorted(work.iterdir()) if job_of(folder) == job]
+
+
 def _put(draft: Path, final: Path) -> None:
     """Rename into place, unless the place is taken: equal ids hold equal things."""
     try:
@@ -191,12 +208,16 @@ def locked(lock: Path) -> Iterator[bool]:
     except ImportError:  # Windows: no lock, as before
         yield True
         return
+    tries = 3  # `is_held` holds it too, for a moment
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(handle)
+            if tries := tries - 1:
+                time.sleep(0.01)
+                continue
             yield False
             return
         with contextlib.suppress(FileNotFoundError):

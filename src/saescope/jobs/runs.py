@@ -16,10 +16,10 @@ from pathlib import Path
 
 from .. import faults
 from ..errors import WrongRequest
-from ..home import is_held, only_owner
+from ..home import RUN_OF, Home, is_held, job_of, only_owner
 from ..records import Job
-
-_JOB = "job"
+from ..store import jobs
+from ..store.database import Database
 
 
 class Runs:
@@ -48,12 +48,12 @@ class Runs:
                 )
             self._take_over(name, folder)
             folder.mkdir(exist_ok=True)
-            (folder / _JOB).write_text(self._job.id if self._job else "")
+            (folder / RUN_OF).write_text(self._job.id if self._job else "")
             try:
                 yield
             finally:
                 with contextlib.suppress(FileNotFoundError):
-                    if [path.name for path in folder.iterdir()] == [_JOB]:  # nothing was saved
+                    if [path.name for path in folder.iterdir()] == [RUN_OF]:  # nothing was saved
                         shutil.rmtree(folder, ignore_errors=True)
 
     def clear(self, name: str) -> None:
@@ -80,24 +80,20 @@ class Runs:
         return self._job is not None and job_of(folder) == self._job.id
 
 
-def job_of(folder: Path) -> str | None:
-    """The job that a run's folder was last used for; None where it is no such folder."""
-    try:
-        return (folder / _JOB).read_text()
-    except OSError:
-        return None
-
-
-def runs_of(work: Path, job: str) -> list[Path]:
-    """The folders that a job's runs have saved their state in."""
-    return [folder for folder in sorted(work.iterdir()) if job_of(folder) == job]
-
-
 def remove(folder: Path) -> None:
     """Remove a run's state unless it is under way."""
     with only_owner(_lock(folder)) as alone:
         if alone:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_without_jobs(home: Home, db: Database) -> None:
+    """Remove the state of runs whose job is not in the table any more."""
+    folders = {folder: job for folder in home.work.iterdir() if (job := job_of(folder))}
+    there = jobs.which(db, set(folders.values()))
+    for folder, job in folders.items():
+        if job not in there:
+            remove(folder)
 
 
 def _lock(folder: Path) -> Path:
