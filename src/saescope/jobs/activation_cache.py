@@ -11,6 +11,7 @@ fills as rows are read; after a kill it holds what `present` says, and goes on f
 """
 
 import errno
+import io
 import json
 import os
 from pathlib import Path
@@ -59,6 +60,8 @@ class ActivationCache:
                 np.save(draft / "present.npy", np.zeros(len(counts), bool))
                 (draft / "about.json").write_text(json.dumps(about, indent=1))
                 _take_space(draft / "rows.bin", int(starts[-1]) * about["width"] * _item(about["format"]))
+        for draft in folder.glob(".present.npy.*"):  # of a process that was killed
+            draft.unlink(missing_ok=True)
         return cls(folder, about)
 
     def has(self, rows: np.ndarray) -> np.ndarray:
@@ -93,10 +96,9 @@ class ActivationCache:
         if not self._written:
             return
         self._words.flush()
-        draft = self.folder / "present.new.npy"
-        np.save(draft, self._present)
-        write_whole(self.folder / "present.npy", draft.read_bytes())
-        draft.unlink()
+        present = io.BytesIO()
+        np.save(present, self._present)
+        write_whole(self.folder / "present.npy", present.getvalue())
         self._written = False
 
 

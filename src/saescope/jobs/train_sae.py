@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from .. import faults
 from ..data.tokens import TokenStore
 from ..errors import BadSource, BadValue, Interrupted, NotFound
 from ..fingerprint import content_hash
@@ -255,6 +256,7 @@ class _Training:
             for lane in lanes:
                 if lane.trainer.steps < step:
                     self._step(lane, batch[:, columns[lane.spec.hookpoint]], batch, columns, reading)
+            faults.point("train.step")
             if step % _TOLD_EVERY == 0 or step == total:
                 self._tell(lanes, step, total)
             if step == total or step % spec.checkpoint_every == 0 or self.context.stop.is_set():
@@ -300,6 +302,7 @@ class _Training:
         return spliced(sae, self.model, reading.rows, chosen, spec.hookpoint, lane.target, spec.include_special)
 
     def _checkpoint(self, lanes: list[_Lane]) -> None:
+        self.context.saving()
         for lane in lanes:
             lane.lines.sync()
             lane.checkpoints.save(lane.trainer.steps, *lane.trainer.state())
@@ -316,6 +319,7 @@ class _Training:
 
     def _finish(self, lane: _Lane, reading: Reading, held_out: np.ndarray, seconds: float) -> None:
         """Measure on rows held out, then into the home and the catalogue."""
+        faults.point("train.trained")
         context, trainer, spec = self.context, lane.trainer, lane.spec
         context.tell(Progress("measuring", 0, len(held_out), "samples", lane.name))
         about = {"model_name": spec.model, "hook_name": spec.hookpoint, "run": lane.work}
