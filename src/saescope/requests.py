@@ -36,7 +36,7 @@ def only_estimated(spec: specs.Spec) -> bool:
         return spec.saes[0].estimate
     if isinstance(spec, specs.ExtractFeatures):
         return spec.estimate or bool(spec.estimate_for)
-    return isinstance(spec, specs.TrainSae) and spec.estimate
+    return isinstance(spec, specs.TrainSae | specs.LabelFeatures) and spec.estimate
 
 
 def verb(kind: type[specs.Spec]) -> str:

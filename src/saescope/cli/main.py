@@ -21,6 +21,7 @@ from . import (
     jobs,
     label,
     labels,
+    llm,
     models,
     saes,
     serve,
@@ -86,6 +87,7 @@ ORDER = [
     "label",
     "labels",
     "prompts",
+    "llm",
     "steer",
     "jobs",
     "serve",
@@ -104,6 +106,7 @@ app.add_typer(features.app, rich_help_panel=WORK)
 label.add(app, WORK)
 app.add_typer(labels.app, rich_help_panel=WORK)
 app.add_typer(labels.prompts, rich_help_panel=WORK)
+app.add_typer(llm.app, rich_help_panel=WORK)
 steer.add(app, WORK)
 app.add_typer(jobs.app, rich_help_panel=RUN)
 serve.add(app, RUN)
