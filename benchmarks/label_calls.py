@@ -89,9 +89,9 @@ def clean(folder: Path, features: int) -> dict[str, Any]:
     return {
         "seconds": round(document["seconds"], 1),
         "labelled": document["labelled"],
-        "calls": said["billed"],
+        "calls": document["llm"]["calls"],
         "estimated_calls": guess["calls"],
-        "calls_per_feature": said["billed"] / document["labelled"],
+        "calls_per_feature": document["llm"]["calls"] / document["labelled"],
         "tokens_in": said["tokens_in"],
         "estimated_tokens_in": guess["tokens_in"],
         "peak_at_once": said["peak"],

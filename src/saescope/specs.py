@@ -243,6 +243,8 @@ class TrainSae(Spec):
     """Tokens of silence after which a feature is dead; by default a tenth of the run, at most ten million."""
     outliers: float | None = Field(default=None, gt=1, allow_inf_nan=False)
     """Leave out activations whose norm is more than so many times the median of the first batch; by default none."""
+    estimate: bool = False
+    """Measure a few blocks and steps, say what the training would take in time, memory and disk, and stop."""
 
     @model_validator(mode="after")
     def _fitting(self) -> "TrainSae":
@@ -257,7 +259,7 @@ class TrainSae(Spec):
 
 _SHARED = (
     "model", "dataset", "tokens", "shuffle_seed", "batch", "context", "packing", "buffer", "reuse", "cache",
-    "checkpoint_every", "metrics_every", "evaluate_every", "include_special",
+    "checkpoint_every", "metrics_every", "evaluate_every", "include_special", "estimate",
 )  # fmt: skip
 """What SAEs that are trained together have in common."""
 

@@ -22,6 +22,7 @@ from .store import jobs as job_store
 from .store.database import Database, open_database
 from .store.features import FeatureStore
 from .store.labels import current_label_columns, label_errors
+from .store.metrics import newest_rows
 
 if TYPE_CHECKING:
     from .data.token_store import TokenStore
@@ -115,6 +116,18 @@ class Studio:
         """Take something out of the home; refused while something else is made from it."""
         return looking.remove(self.home, self.db, kind, name)
 
+    def caches(self) -> list[dict[str, Any]]:
+        """Every cache of activations: model hash, hookpoint, format, rows and how many are there, bytes."""
+        from .jobs.activation_cache import caches
+
+        return caches(self.home)
+
+    def remove_cache(self, id: str) -> dict[str, Any]:
+        """Take a cache of activations off the disk; the beginning of an id will do."""
+        from .jobs.activation_cache import remove_cache
+
+        return remove_cache(self.home, self.db, id)
+
     # ---- jobs ----
 
     def jobs(self, state: str | None = None, limit: int = 50) -> list[Job]:
@@ -122,9 +135,10 @@ class Studio:
         return job_store.jobs(self.db, state, limit=limit)
 
     def show_job(self, id: str) -> dict[str, Any]:
-        """A job and what it said; the beginning of an id will do."""
+        """A job, what it said, and of trainings the newest row of metrics; the beginning of an id will do."""
         job = self._job(id)
-        return job.to_json() | {"lines": job_store.lines(self.db, job.id)}
+        said = {"lines": job_store.lines(self.db, job.id), "metrics": newest_rows(self.home, job)}
+        return job.to_json() | said
 
     def cancel_job(self, id: str) -> Job:
         """Ask a job to stop."""
@@ -139,8 +153,12 @@ class Studio:
         return self.show_job(job.id)
 
     def prune_jobs(self, keep: int = 100) -> int:
-        """Remove the records of all but the newest finished jobs; how many."""
-        return job_store.prune(self.db, keep)
+        """Remove the records of all but the newest finished jobs, and what they kept to go on from; how many."""
+        from .jobs.runs import remove_without_jobs
+
+        removed = job_store.prune(self.db, keep)
+        remove_without_jobs(self.home, self.db)
+        return removed
 
     def _job(self, id: str) -> Job:
         if len(id) == 26:

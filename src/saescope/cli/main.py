@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from ..version import VERSION
 from . import (
     bench,
+    cache,
     datasets,
     demo,
     doctor,
@@ -80,6 +81,7 @@ ORDER = [
     "model",
     "sae",
     "train",
+    "cache",
     "extract",
     "features",
     "label",
@@ -98,6 +100,7 @@ app.add_typer(datasets.app, rich_help_panel=BRING)
 app.add_typer(models.app, rich_help_panel=BRING)
 app.add_typer(saes.app, rich_help_panel=BRING)
 train.add(app, WORK)
+app.add_typer(cache.app, rich_help_panel=WORK)
 extract.add(app, WORK)
 app.add_typer(features.app, rich_help_panel=WORK)
 label.add(app, WORK)

@@ -1,7 +1,8 @@
 """LLM servers: listed, added, tested, removed; what was spent. A key goes in and never comes out."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import anyio.to_thread
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, SecretStr
 from starlette.responses import Response
@@ -14,6 +15,7 @@ from .site import TheSite
 
 router = APIRouter(prefix="/llm", tags=["llm"])
 
+_SECONDS = 30.0
 Price = Annotated[float | None, Field(ge=0, le=1e6)]
 
 
@@ -69,7 +71,11 @@ def remove_endpoint(name: str, site: TheSite) -> Response:
 
 
 @router.post("/{name}/test")
-def test_endpoint(name: str, site: TheSite) -> Response:
+async def test_endpoint(name: str, site: TheSite) -> Response:
     """Ask one short question: whether it answers, in JSON, and how fast."""
-    found = llm_endpoints.endpoint(site.db, name)
-    return json(check_endpoint(found, read_key(site.home, found), llm_calls.Ledger(site.writable), 30.0))
+
+    def checked() -> dict[str, Any]:
+        found = llm_endpoints.endpoint(site.db, name)
+        return check_endpoint(found, read_key(site.home, found), llm_calls.Ledger(site.writable), _SECONDS)
+
+    return json(await anyio.to_thread.run_sync(checked, limiter=site.waiting))

@@ -111,6 +111,39 @@ def estimate(document: Document, console: Console, prefix: str) -> None:
         console.print(made)
 
 
+def train_estimate(document: Document, console: Console, prefix: str, dataset: str) -> None:
+    """What a training would take here."""
+    here = document["estimate"]
+    title(console, "training", f"{count(here['steps'])} steps", f"{count(here['tokens'])} activations of {dataset}")
+    console.print()
+    phases(console, here["phases"], here["seconds"], here["tokens"])
+    console.print()
+    made = table("kind", "hookpoint", ">features", ">weights", ">a step", ">tokens/s")
+    for each in document["saes"]:
+        made.add_row(
+            Text(each["kind"], style="bold"),
+            Text(clean(each["hookpoint"])),
+            count(each["d_sae"]),
+            size(each["weights_bytes"]),
+            f"{1000 * each['seconds_per_step']:,.0f} ms",
+            count(each["tokens_per_second"]),
+        )
+    console.print(made)
+    console.print()
+    read = f"{count(here['tokens_read'])} activations, the text {here['epochs']:.2f} times"
+    facts(
+        console,
+        [
+            ("time", duration(here["seconds"])),
+            ("peak memory", f"{size(here['peak_memory_bytes'])}; {size(here['memory_free_bytes'])} are free"),
+            ("disk", f"{size(here['disk_bytes'])}; {size(here['disk_free_bytes'])} are free"),
+            ("while it runs", f"{size(here['work_bytes'])} of disk more, for checkpoints"),
+            ("model reads", read),
+        ],
+    )
+    quiet(console, "measured here on a few blocks and steps; nothing was trained")
+
+
 def phases(
     console: Console, parts: Document, seconds: float | None, tokens: float | None, speed: float | None = None
 ) -> None:
