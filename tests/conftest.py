@@ -14,13 +14,18 @@ torch.set_num_threads(1)  # tiny products gain nothing from more, and one thread
 _CHECKED = [
     "saescope.sae.base",
     "saescope.sae.abs_topk",
+    "saescope.sae.active",
     "saescope.sae.gated",
     "saescope.sae.group_max",
     "saescope.sae.norm_topk",
     "saescope.sae.topk",
     "saescope.sae.fit",
     "saescope.sae.metrics",
-    "saescope.training",
+    "saescope.sae.screen",
+    *(
+        f"saescope.training.{name}"
+        for name in ("checkpoints", "evaluation", "initial", "kinds", "measure", "shuffle", "sparse", "trainer")
+    ),
     "saescope.steering",
     "saescope.models.language_model",
     "saescope.extraction.groups",

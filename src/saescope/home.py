@@ -4,6 +4,7 @@
       studio.db           the catalogue (unless SAESCOPE_DATABASE_URL says otherwise)
       artifacts/          whole things only: datasets/ID, models/ID, saes/ID, extractions/ID, tokens/HASH
       work/               things in the making, and the state of runs that can be resumed
+      keys/               keys of LLM servers, for the owner's eyes alone
 
 Paths are made of our own ids, never of a user's string. A thing is made in `work/`, synced, and renamed into
 `artifacts/`: it is there whole or not at all.
@@ -47,6 +48,15 @@ class Home:
     @property
     def work(self) -> Path:
         return self.root / "work"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @staticmethod
+    def variable(name: str) -> str | None:
+        """What a variable of the environment holds, None where it is not set: the key of a server."""
+        return os.environ.get(name) or None
 
     @property
     def database_url(self) -> str | None:

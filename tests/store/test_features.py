@@ -11,6 +11,7 @@ from saescope.errors import BadValue, BrokenHome, NotFound
 from saescope.records import Label
 from saescope.store import features as module
 from saescope.store.features import FeatureStore, write_extraction
+from saescope.store.peaks import COLUMN as PEAKS_ON
 from support.catalogue import a_features_table, an_examples_table
 
 N = 300
@@ -36,7 +37,7 @@ def test_what_was_written_is_read_back(store: FeatureStore) -> None:
     live = np.flatnonzero(np.arange(N) % 7 != 6)
     assert store.total == N
     assert store.histogram_edges == [0.0, 0.1, 1.0, 10.0]
-    assert store.to_arrow().equals(a_features_table(N))
+    assert store.to_arrow().drop_columns([PEAKS_ON]).equals(a_features_table(N))
     assert store.to_arrow(["index", "max"]).column_names == ["index", "max"]
     assert store.examples_arrow().equals(an_examples_table(live))
 
@@ -44,7 +45,27 @@ def test_what_was_written_is_read_back(store: FeatureStore) -> None:
 def test_one_feature_is_its_row(store: FeatureStore) -> None:
     rows = a_features_table(N).to_pylist()
     for index in (0, 5, 6, N - 1):
-        assert store.feature(index) == rows[index]
+        found = store.feature(index)
+        found.pop(PEAKS_ON)
+        assert found == rows[index]
+    assert store.feature(5, ["max", "histogram"]) == {name: rows[5][name] for name in ("max", "histogram")}
+
+
+def test_the_tokens_that_features_peak_on_are_kept_with_them(store: FeatureStore) -> None:
+    assert store.peaks is not None
+    for index in range(N):
+        tops = [row for row in store.examples(index) if row["stratum"] == "top"]
+        tokens = [row["token_ids"][row["peak"] - row["start"]] for row in tops]
+        assert [id for id in store.peaks[index].tolist() if id >= 0] == list(dict.fromkeys(tokens))
+
+
+def test_a_token_peaked_on_twice_is_kept_once(tmp_path: Path) -> None:
+    examples = an_examples_table(np.arange(2), per_feature=6)
+    tokens = [[9, 9, 9, 9]] * 3 + [[1, 1, id, 1] for id in (4, 4, 7, 4, 8, 5)]
+    column = pa.array(tokens + [[2, 3, 3, 3]] * 9, pa.list_(pa.int32()))
+    examples = examples.set_column(examples.column_names.index("token_ids"), "token_ids", column)
+    write_extraction(tmp_path, a_features_table(3), examples)
+    assert FeatureStore(tmp_path).to_arrow([PEAKS_ON]).column(0).to_pylist() == [[4, 7, 8], [3], []]
 
 
 def test_very_many_features_stand_in_larger_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,8 +73,8 @@ def test_very_many_features_stand_in_larger_row_groups(tmp_path: Path, monkeypat
     monkeypatch.setattr(module, "_FEATURE_GROUPS", 4)
     store = a_store(tmp_path / "x")
     assert pq.read_metadata(tmp_path / "x" / "features.parquet").num_row_groups == 4
-    rows = a_features_table(N).to_pylist()
-    assert [store.feature(index) for index in range(N)] == rows
+    table = a_features_table(N)
+    assert [store.feature(index, table.column_names) for index in range(N)] == table.to_pylist()
 
 
 def test_examples_of_one_feature_are_its_own_strongest_stratum_first(store: FeatureStore) -> None:
@@ -115,8 +136,8 @@ def test_reading_one_feature_reads_one_row_group(store: FeatureStore, monkeypatc
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
     store.examples(100)
     assert len(groups) == 1
-    metadata = pq.read_metadata(store.folder / "examples" / "00000.parquet")
-    assert metadata.num_row_groups == 5
+    parts = sorted((store.folder / "examples").iterdir())
+    assert [pq.read_metadata(part).num_row_groups for part in parts] == [28, 5]
 
 
 def test_examples_may_come_in_pieces(tmp_path: Path) -> None:

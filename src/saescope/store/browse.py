@@ -1,59 +1,74 @@
 """Pages of one extraction's features, for a browser: sorted by several keys, filtered, searched, and quickly.
 
-What a page shows of a feature besides its plain columns is held for all features: a coarse histogram, the tokens it
-writes, and the tokens its strongest examples peak on (read when first asked for).
+What a page shows is held for all features, some 50 MB at 131k: plain columns, labels, a coarse histogram, the tokens
+written, and the tokens that the strongest examples peak on (in files of before: read when first asked for).
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet as pq
 
 from ..errors import BadValue
-from . import marks
+from . import bars, marks
 from .database import Database
-from .features import FeatureStore
-from .labels import current_label_columns
+from .features import MEASURES, FeatureStore
+from .labels import current_label_columns, relabelled
 from .listing import as_numpy
+from .peaks import PEAKS
 from .where import parse_where, unknown_field
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no type checker knows them
 
-BARS, PEAKS, WRITES = 16, 3, 2
+WRITES = 2
 _KEPT_ORDERS = 16
 """Answers held: 4 bytes a feature each."""
+_KEPT_PEAKS = 20_000
+_MANY = 5_000
+"""From so many features with new labels on, all labels are read anew."""
 _ROW = ("index", "density", "active_tokens", "active_samples", "max", "mean", "dead", "starred", "label",
         "label_source", "score")  # fmt: skip
 _SORTS = {"label": "label_key", "clarity": "score"}
+_OF_LABELS = ("starred", "labelled", "label_key", "score", "detection", "fuzzing")
 
 
 class Browse:
     """One extraction, open for reading. Threads may share it."""
 
-    def __init__(self, db: Database, extraction_id: str, store: FeatureStore, strings: Sequence[str]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        extraction_id: str,
+        store: FeatureStore,
+        strings: list[str],
+        version: Callable[[], marks.Version] | None = None,
+    ) -> None:
+        """version: gives `marks.version`, where somebody knows it sooner than by asking the database."""
         self.store = store
         self.strings = strings
+        self.notes: dict[int, dict[str, str]] = {}
         self._db, self._id = db, extraction_id
-        self._tokens = pa.array(strings, pa.string())
-        self._lock = threading.Lock()
-        self._version: tuple[int, float] | None = None
+        self._ask_version = version or (lambda: marks.version(db))
+        self._lock, self._refreshing = threading.Lock(), threading.Lock()
+        self._version: tuple[float, ...] | None = None
+        self._labels: pa.Table | None = None
         self._table = pa.table({})
         self._orders: OrderedDict[tuple[str, ...], np.ndarray] = OrderedDict()
         self._ranks: dict[str, np.ndarray] = {}
         self._peaks: dict[int, list[str]] = {}
-        self._counts, self._writes = _beside(store)
+        self._tokens = pa.array(strings, pa.string())
+        self._bars = bars.bars_of(store)
 
     # ---- asking ----
 
     @property
-    def version(self) -> tuple[int, float]:
-        """Grows whenever something is written that a page shows."""
-        return self._fresh()[0]
+    def version(self) -> tuple[float, ...]:
+        """Another one whenever something is written that a page shows."""
+        return (self.store.measured_at(), *self._ask_version())
 
     def order(self, where: str | None = None, search: str | None = None, sort: str | None = None) -> np.ndarray:
         """The features that match, in order, int32 [matching]. sort: fields with commas between, `-` descends."""
@@ -72,16 +87,33 @@ class Browse:
         return found
 
     def rows(self, features: np.ndarray) -> list[dict[str, Any]]:
-        """What a page shows of each of these features."""
+        """What a page shows of each of these features; NaN where a number is missing."""
         _, table = self._fresh()
-        rows = table.select(_ROW).take(pa.array(features)).to_pylist()
+        taken = table.select(_ROW).take(pa.array(features))
+        columns = {name: _plain(taken.column(name)) for name in _ROW}
         peaks = self.peaks_on(features.tolist())
-        for row in rows:
-            index = row["index"]
-            row["peaks_on"] = peaks[index]
-            row["writes"] = [self.strings[id] for id in self._writes[index] if id >= 0]
-            row["histogram"] = _bars(self._counts[index])
-        return rows
+        columns["peaks_on"] = [peaks[index] for index in columns["index"]]
+        written = self.store.listing.written[features, :WRITES].tolist()
+        columns["writes"] = [[self.strings[id] for id in ids if id >= 0] for ids in written]
+        columns["histogram"] = self._bars.of(features)
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def row(self, index: int) -> dict[str, Any]:
+        """Everything of one feature's row, as `FeatureStore.feature` gives it, and whether it is starred."""
+        self.store.check(index)
+        _, table = self._fresh()
+        held = [name for name in self.store.schema.names if name in table.column_names]
+        plain = table.select([*held, "starred"]).slice(index, 1).to_pylist()[0]
+        return plain | self.store.feature(index, [name for name in self.store.schema.names if name not in plain])
+
+    def labels_of(self, features: Collection[int]) -> dict[int, str | None]:
+        """The label shown of each of these features."""
+        _, table = self._fresh()
+        return dict(zip(features, table.column("label").take(pa.array(features, pa.int64())).to_pylist(), strict=True))
+
+    def starred(self, index: int) -> bool:
+        """Whether a feature is starred."""
+        return self._fresh()[1].column("starred")[index].as_py()
 
     def column(self, name: str) -> np.ndarray:
         """One column of every feature; NaN where a number is missing."""
@@ -89,26 +121,31 @@ class Browse:
 
     def peaks_on(self, features: Sequence[int]) -> dict[int, list[str]]:
         """Up to three different tokens that each feature's strongest examples peak on."""
-        missing = sorted({index for index in features if index not in self._peaks})
-        for index, examples in self.store.each(missing):
-            found: list[str] = []
-            for example in examples:
-                if example["stratum"] != "top" or len(found) == PEAKS:
-                    continue
-                token = self.strings[int(example["token_ids"][example["peak"] - example["start"]])]
-                if token not in found:
-                    found.append(token)
-            self._peaks[index] = found
-        return {index: self._peaks[index] for index in features}
+        if self.store.peaks is not None:
+            ids = self.store.peaks[features].tolist()
+            return {
+                index: [self.strings[id] for id in each if id >= 0] for index, each in zip(features, ids, strict=True)
+            }
+        known = {index: self._peaks[index] for index in features if index in self._peaks}
+        for index, examples in self.store.each(sorted(set(features) - known.keys())):
+            tops = [each for each in examples if each["stratum"] == "top"]
+            tokens = (self.strings[each["token_ids"][each["peak"] - each["start"]]] for each in tops)
+            known[index] = list(dict.fromkeys(tokens))[:PEAKS]
+        if len(self._peaks) < _KEPT_PEAKS:
+            self._peaks |= known
+        return known
 
     # ---- keeping ----
 
-    def _fresh(self) -> tuple[tuple[int, float], pa.Table]:
+    def _fresh(self) -> tuple[tuple[float, ...], pa.Table]:
         """The table with labels and stars as they are now."""
-        version = marks.version(self._db)
+        version = self.version
         with self._lock:
+            if version == self._version:
+                return version, self._table
+        with self._refreshing:  # by one thread, while the others that find it out of date wait
             if version != self._version:
-                labels = current_label_columns(self._db, self._id)
+                labels = self._relabelled()
                 starred = np.zeros(self.store.total, bool)
                 on = marks.starred(self._db, self._id)
                 starred[on[on < self.store.total]] = True
@@ -121,12 +158,27 @@ class Browse:
                     ("score", score),
                 ):
                     table = table.append_column(name, column)
-                self._table, self._version = table.combine_chunks(), version
-                self._orders.clear()
-                for name in ("starred", "labelled", "label_key", "score"):
-                    for sign in "+-":
-                        self._ranks.pop(sign + name, None)
+                notes = marks.notes(self._db, self._id)
+                with self._lock:
+                    self._table, self._labels, self._version, self.notes = table, labels, version, notes
+                    self._orders.clear()
+                    for name in (*_OF_LABELS, *MEASURES):
+                        self._ranks.pop(name, None)
             return version, self._table
+
+    def _relabelled(self) -> pa.Table:
+        """The shown labels now: those of before, and what was written since."""
+        if self._labels is None or self._version is None:
+            return current_label_columns(self._db, self._id)
+        labels, scores, choices = (int(newest) for newest in self._version[1:4])
+        changed = relabelled(self._db, self._id, labels, scores, choices)
+        if not changed:
+            return self._labels
+        if len(changed) > _MANY:
+            return current_label_columns(self._db, self._id)
+        fresh = current_label_columns(self._db, self._id, changed)
+        kept = self._labels.filter(pc.invert(pc.is_in(self._labels.column("feature"), fresh.column("feature"))))
+        return pa.concat_tables([kept, fresh]).combine_chunks()
 
     def _matching(self, table: pa.Table, where: str | None, search: str | None) -> np.ndarray:
         listing = self.store.listing
@@ -150,60 +202,27 @@ class Browse:
             name = key.removeprefix("-")
             if name not in fields:
                 raise unknown_field("sort", name, fields)
-            columns.append(self._rank(table, _SORTS.get(name, name), key.startswith("-"))[rows])
+            rank = self._rank(table, _SORTS.get(name, name))[rows]
+            columns.append(np.where(rank < _MISSING, -rank, rank) if key.startswith("-") else rank)
         return rows[np.lexsort(columns[::-1])] if columns else rows
 
-    def _rank(self, table: pa.Table, name: str, descending: bool) -> np.ndarray:
-        """Each feature's place by one column, equal ones alike, missing ones last; int32 [features]."""
-        key = ("-" if descending else "+") + name
-        found = self._ranks.get(key)
+    def _rank(self, table: pa.Table, name: str) -> np.ndarray:
+        """Each feature's place by one column, int32 [features]: equal ones alike, _MISSING where there is no value."""
+        found = self._ranks.get(name)
         if found is None:
             column = table.column(name)
             if pa.types.is_boolean(column.type):
                 column = column.cast(pa.int8())
-            way = "descending" if descending else "ascending"
-            order = pc.sort_indices(column, sort_keys=[("", way)]).to_numpy()  # missing ones last, either way
-            value = _codes(column)[order]
-            found = np.zeros(len(order), np.int32)
-            found[order[1:]] = np.cumsum(value[1:] != value[:-1])
-            self._ranks[key] = found
+            found = pc.rank(column, tiebreaker="dense").to_numpy().astype(np.int32)
+            found[pc.is_null(column, nan_is_null=True).to_numpy()] = _MISSING
+            self._ranks[name] = found
         return found
 
 
-def _codes(column: pa.ChunkedArray) -> np.ndarray:
-    """A number for each value: the same for equal ones, -1 where it is missing."""
-    array = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
-    codes = pc.dictionary_encode(array).indices
-    return pc.fill_null(codes, -1).to_numpy()
+_MISSING = np.iinfo(np.int32).max
+"""The rank of what has no value: last, whichever way the others go."""
 
 
-def _beside(store: FeatureStore) -> tuple[np.ndarray, np.ndarray]:
-    """Histogram counts uint32 [features, bins] and the first tokens written int32 [features, 2], -1 for none."""
-    counts: np.ndarray | None = None
-    writes = np.full((store.total, WRITES), -1, np.int32)
-    first = 0
-    with pq.ParquetFile(store.folder / "features.parquet", memory_map=True) as file:
-        for batch in file.iter_batches(4096, columns=["histogram", "writes_most_ids"], use_threads=False):
-            last = first + len(batch)
-            bins = batch.column(0).flatten().to_numpy().reshape(len(batch), -1)
-            if counts is None:
-                counts = np.zeros((store.total, bins.shape[1]), np.uint32)
-            counts[first:last] = np.minimum(bins, np.iinfo(np.uint32).max)
-            for place in range(WRITES):
-                lists = batch.column(1)
-                long = pc.greater(pc.list_value_length(lists), place).to_numpy(zero_copy_only=False)
-                at = np.flatnonzero(long)
-                if len(at):
-                    writes[first + at, place] = pc.list_element(lists.filter(pa.array(long)), place).to_numpy()
-            first = last
-    return (np.zeros((store.total, 0), np.uint32) if counts is None else counts), writes
-
-
-def _bars(counts: np.ndarray) -> list[int]:
-    """A histogram without its empty ends, in 16 bars at most."""
-    filled = np.flatnonzero(counts)
-    if not len(filled):
-        return []
-    kept = counts[filled[0] : filled[-1] + 1].astype(np.int64)
-    width = -(-len(kept) // BARS)
-    return np.add.reduceat(kept, np.arange(0, len(kept), width)).tolist()
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    """Values as Python has them."""
+    return column.to_pylist() if pa.types.is_string(column.type) else column.to_numpy().tolist()

@@ -89,6 +89,15 @@ def open_database(home: Home, *, read_only: bool = False) -> Database:
     return _connect(home, read_only=True)
 
 
+def in_order(connection: sa.Connection) -> None:
+    """Have the numbers of rows grow in the order of commits: whoever asks for those after a number misses none.
+
+    SQLite has one writer anyway. On PostgreSQL a transaction may take its numbers first and commit last.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": schema.LOCK_KEY + 1})
+
+
 def _connect(home: Home, *, read_only: bool) -> Database:
     url = home.database_url
     if url is not None:

@@ -6,6 +6,7 @@ else the newest. Nothing is overwritten: an edit is another label, a choice anot
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -13,10 +14,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from ..errors import NotFound
-from ..records import Label, Score
+from ..records import Label, LabelError, Score
 from . import schema
-from .database import Database
+from .database import Database, in_order
 from .jobs import fence
+from .text import storable
 
 _BATCH = 5_000
 _FEW = 5_000
@@ -33,6 +35,7 @@ def add_labels(db: Database, extraction_id: str, labels: Iterable[Label]) -> int
     added = 0
     remaining = iter(labels)
     with db.writing() as connection:
+        in_order(connection)
         fence(connection)
         first = (connection.execute(sa.select(sa.func.max(schema.labels.c.id))).scalar() or 0) + 1
         while batch := list(islice(remaining, _BATCH)):
@@ -60,6 +63,31 @@ def _insert(connection: sa.Connection, extraction_id: str, batch: list[Label], f
     return list(connection.execute(query, rows).scalars())
 
 
+def add_errors(db: Database, extraction_id: str, errors: Iterable[LabelError]) -> None:
+    """Note features that no label was found for; they are no labels."""
+    rows = [
+        {"extraction_id": extraction_id, **error.to_json(), "raw": None if error.raw is None else storable(error.raw)}
+        for error in errors
+    ]
+    if rows:
+        with db.writing() as connection:
+            fence(connection)
+            connection.execute(schema.label_errors.insert(), rows)
+
+
+def label_errors(db: Database, extraction_id: str, request: str | None = None) -> list[LabelError]:
+    """What failed, newest first; of one request where it is given."""
+    table = schema.label_errors
+    query = sa.select(table).where(table.c.extraction_id == extraction_id).order_by(table.c.id.desc())
+    if request is not None:
+        query = query.where(table.c.request == request)
+    with db.reading() as connection:
+        return [
+            LabelError(**{name: row[name] for name in LabelError.__dataclass_fields__})
+            for row in connection.execute(query).mappings()
+        ]
+
+
 def add_scores(db: Database, label_id: int, scores: Mapping[str, Score]) -> None:
     """Score a label again; of scores with one name the newest is shown."""
     rows = [
@@ -68,6 +96,7 @@ def add_scores(db: Database, label_id: int, scores: Mapping[str, Score]) -> None
     ]
     if rows:
         with db.writing() as connection:
+            in_order(connection)
             fence(connection)
             connection.execute(schema.scores.insert(), rows)
 
@@ -76,6 +105,7 @@ def choose_label(db: Database, extraction_id: str, feature: int, label_id: int |
     """Show this label of a feature, or with None what the rule shows; NotFound for a label of another feature."""
     table = schema.labels
     with db.writing() as connection:
+        in_order(connection)
         if label_id is not None:
             known = sa.select(table.c.id).where(
                 table.c.id == label_id, table.c.extraction_id == extraction_id, table.c.feature == feature
@@ -100,17 +130,32 @@ def current_labels(db: Database, extraction_id: str, features: Collection[int] |
     return found
 
 
-def current_label_columns(db: Database, extraction_id: str) -> pa.Table:
-    """The shown labels as columns (LABEL_COLUMNS): for sorting and searching many."""
-    ranked = _ranked(extraction_id, None)
+def current_label_columns(db: Database, extraction_id: str, features: Collection[int] | None = None) -> pa.Table:
+    """The shown labels of all features, or of these, as columns (LABEL_COLUMNS): for sorting and searching many."""
+    ranked = _ranked(extraction_id, None if features is None else [int(feature) for feature in features])
     columns = [ranked.c[name] for name in LABEL_COLUMNS.names]
+    query = sa.select(*columns).where(ranked.c.place == 1).order_by(ranked.c.feature)
+    parts = [LABEL_COLUMNS.empty_table()]
     with db.reading() as connection:
-        rows = connection.execute(sa.select(*columns).where(ranked.c.place == 1).order_by(ranked.c.feature)).all()
-    values: list[Any] = list(zip(*rows, strict=True)) or [[] for _ in columns]
-    return pa.table(
-        [pa.array(column, field.type) for column, field in zip(values, LABEL_COLUMNS, strict=True)],
-        LABEL_COLUMNS,
-    )
+        for rows in connection.execution_options(yield_per=_BATCH).execute(query).partitions():
+            values = zip(*rows, strict=True)
+            arrays = [pa.array(column, field.type) for column, field in zip(values, LABEL_COLUMNS, strict=True)]
+            parts.append(pa.table(arrays, LABEL_COLUMNS))
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def relabelled(db: Database, extraction_id: str, labels: int, scores: int, choices: int) -> list[int]:
+    """The features of which a label, a score or a choice was written after these, the newest of each kind."""
+    label, score, choice = schema.labels, schema.scores, schema.label_choices
+    queries = [
+        sa.select(label.c.feature).where(label.c.id > labels, label.c.extraction_id == extraction_id),
+        sa.select(label.c.feature)
+        .join(score, score.c.label_id == label.c.id)
+        .where(score.c.id > scores, label.c.extraction_id == extraction_id),
+        sa.select(choice.c.feature).where(choice.c.id > choices, choice.c.extraction_id == extraction_id),
+    ]
+    with db.reading() as connection:
+        return sorted({feature for query in queries for feature in connection.execute(query).scalars()})
 
 
 LABEL_COLUMNS = pa.schema(
@@ -127,9 +172,15 @@ LABEL_COLUMNS = pa.schema(
 
 def label_history(db: Database, extraction_id: str, feature: int) -> list[Label]:
     """Every label a feature was given: the shown one first, then newest first."""
-    ranked = _ranked(extraction_id, [feature])
     with db.reading() as connection:
-        return list(_read(connection, sa.select(ranked).order_by(ranked.c.place != 1, ranked.c.id.desc())))
+        return list(_read(connection, _history(), {"extraction": extraction_id, "feature": feature}))
+
+
+@cache
+def _history() -> sa.Select[Any]:
+    """Built once: to build it takes longer than to run it."""
+    ranked = _ranked(sa.bindparam("extraction"), sa.bindparam("feature"))
+    return sa.select(ranked).order_by(ranked.c.place != 1, ranked.c.id.desc())
 
 
 def every_label(db: Database, extraction_id: str) -> list[Label]:
@@ -147,7 +198,7 @@ def labelled_by(db: Database, extraction_id: str, request: str) -> set[int]:
         return set(connection.execute(query).scalars())
 
 
-def _ranked(extraction_id: str, features: list[int] | None) -> sa.Subquery:
+def _ranked(extraction_id: Any, features: Any) -> sa.Subquery:
     """Labels with their detection and fuzzing, and their place in the order of the rule: 1 is shown."""
     label, choice = schema.labels, schema.label_choices
     newest = sa.select(sa.func.max(choice.c.id)).where(choice.c.extraction_id == extraction_id)
@@ -170,7 +221,8 @@ def _ranked(extraction_id: str, features: list[int] | None) -> sa.Subquery:
         place.label("place"),
     ).where(label.c.extraction_id == extraction_id)
     if features is not None:
-        query = query.where(label.c.feature.in_(features))
+        several = isinstance(features, list)
+        query = query.where(label.c.feature.in_(features) if several else label.c.feature == features)
     return query.subquery()
 
 
@@ -180,9 +232,9 @@ def _newest_score(name: str) -> sa.ScalarSelect[Any]:
     return query.order_by(score.c.id.desc()).limit(1).correlate(schema.labels).scalar_subquery()
 
 
-def _read(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Label]:
+def _read(connection: sa.Connection, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> Iterator[Label]:
     """Rows of `_ranked` as labels, with every score."""
-    rows = connection.execute(query).mappings().all()
+    rows = connection.execute(query, values or {}).mappings().all()
     for start in range(0, len(rows), _BATCH):
         some = rows[start : start + _BATCH]
         table = schema.scores
@@ -208,7 +260,7 @@ def _row(extraction_id: str, label: Label) -> dict[str, Any]:
     return {
         "extraction_id": extraction_id,
         "feature": label.feature,
-        "text": _storable(label.text),
+        "text": storable(label.text),
         "source": label.source,
         "model": label.model,
         "created": label.created,
@@ -218,8 +270,3 @@ def _row(extraction_id: str, label: Label) -> dict[str, Any]:
         "samples": list(label.samples),
         "request": label.request,
     }
-
-
-def _storable(text: str) -> str:
-    """Text that both databases take: PostgreSQL refuses NUL, and neither takes half a surrogate pair."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")

@@ -33,8 +33,8 @@ _LABEL_FIELDS = {
 class Listing:
     """The plain columns of every feature, ready to be asked."""
 
-    def __init__(self, columns: pa.Table, written: Callable[[], pa.ChunkedArray]) -> None:
-        """columns: one row per feature, no lists; written: reads the ids of the tokens features write."""
+    def __init__(self, columns: pa.Table, written: Callable[[], np.ndarray]) -> None:
+        """columns: one row per feature, no lists; written: reads the ids of the tokens features write, -1 for none."""
         self._columns = columns.combine_chunks()
         self._read_written = written
         self._kept: tuple[pa.Table, pa.Table] | None = None
@@ -99,21 +99,24 @@ class Listing:
         if tokens is not None:
             text = pc.utf8_lower(tokens if isinstance(tokens, pa.Array) else pa.array(tokens, pa.string()))
         for word in words:
-            has_word = as_numpy(pc.fill_null(pc.match_substring(label, word), False)).copy()
+            has_word = as_numpy(pc.fill_null(pc.match_substring(label, word), False))
             if text is not None:
-                feature, ids = self._written_ids
-                token_has_word = as_numpy(pc.fill_null(pc.match_substring(text, word), False))
-                known = ids < len(token_has_word)
-                has_word[feature[known][token_has_word[ids[known]]]] = True
+                has_word = has_word | self._writes(as_numpy(pc.fill_null(pc.match_substring(text, word), False)))
             held &= has_word
         return held
 
+    def _writes(self, token_has_word: np.ndarray) -> np.ndarray:
+        """Features that write one of these tokens."""
+        if not token_has_word.any():
+            return np.zeros(len(self.written), bool)
+        wanted = np.zeros(max(len(token_has_word), int(self.written.max(initial=-1)) + 1) + 1, bool)
+        wanted[: len(token_has_word)] = token_has_word  # the last one, False, is that of -1
+        return np.any(wanted[self.written], axis=1)
+
     @cached_property
-    def _written_ids(self) -> tuple[np.ndarray, np.ndarray]:
-        """(feature, token id) of everything that features write most."""
-        column = self._read_written()
-        lists = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-        return pc.list_parent_indices(lists).to_numpy(), lists.flatten().to_numpy()
+    def written(self) -> np.ndarray:
+        """Ids of the tokens that each feature writes most, int32 [features, any], -1 for none."""
+        return self._read_written()
 
 
 def _first(table: pa.Table, matching: np.ndarray, sort: str, order: str | None, limit: int | None) -> np.ndarray:

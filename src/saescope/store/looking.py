@@ -1,12 +1,13 @@
 """What the studio and the API show of features, and what is removed with a thing: the documents of contract.md."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 from ..home import Home
 from ..records import Extraction, Model
 from . import catalogue, tokenized
+from .browse import Browse
 from .database import Database
 from .features import MEASURES, FeatureStore
 from .labels import current_label_columns, current_labels, label_history
@@ -59,13 +60,21 @@ def show_feature(
     strings: Sequence[str],
     index: int,
     near: Callable[[], dict[str, Any]] | None = None,
+    browse: Browse | None = None,
 ) -> dict[str, Any]:
-    """Everything known of one feature; `near` finds its neighbours where the table does not hold them."""
-    row = store.feature(index)
+    """Everything known of one feature; `near` finds its neighbours where the table does not hold them.
+
+    browse: where what is held of every feature need not be read again.
+    """
+    row = store.feature(index) if browse is None else browse.row(index)
     if not row["neighbor_ids"] and near is not None:
         row |= near()
     history = label_history(db, record.id, index)
-    others = current_labels(db, record.id, row["neighbor_ids"])
+    others: Collection[int] = row["neighbor_ids"]
+    if browse is None:
+        named = {other: label.text for other, label in current_labels(db, record.id, others).items()}
+    else:
+        named = browse.labels_of(others)
     return {
         "extraction": record.name,
         "sae": record.sae,
@@ -76,14 +85,19 @@ def show_feature(
         "writes_most": _written(row, "writes_most", strings),
         "writes_least": _written(row, "writes_least", strings),
         "neighbors": [
-            {"index": other, "cosine": cosine, "label": others[other].text if other in others else None}
-            for other, cosine in zip(row["neighbor_ids"], row["neighbor_cosines"], strict=True)
+            {"index": other, "cosine": cosine, "label": named.get(other)}
+            for other, cosine in zip(others, row["neighbor_cosines"], strict=True)
         ],
         "labels": [label.to_json() for label in history],
-        "examples": [
-            {**example, "tokens": [strings[id] for id in example["token_ids"]]} for example in store.examples(index)
-        ],
+        "examples": show_examples(store, strings, index),
     }
+
+
+def show_examples(
+    store: FeatureStore, strings: Sequence[str], index: int, stratum: str | None = None
+) -> list[dict[str, Any]]:
+    """A feature's examples with their tokens."""
+    return [row | {"tokens": [strings[id] for id in row["token_ids"]]} for row in store.examples(index, stratum)]
 
 
 def remove(home: Home, db: Database, kind: Kind, name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from ..errors import BadValue
 from . import schema
-from .database import Database
+from .database import Database, in_order
 
 LONGEST_NOTE = 20_000
 """Characters of a note."""
@@ -50,13 +50,25 @@ def starred(db: Database, extraction_id: str) -> np.ndarray:
         return np.array(list(connection.scalars(query.order_by(_t.c.feature))), dtype=np.int64)
 
 
-def version(db: Database) -> tuple[int, float]:
-    """Grows whenever a label or a mark of any extraction is written."""
-    labels, marks = sa.func.max(schema.labels.c.id), sa.func.max(_t.c.changed)
+def notes(db: Database, extraction_id: str) -> dict[int, dict[str, str]]:
+    """The notes of an extraction, {"text", "saved"} by feature."""
+    query = sa.select(_t.c.feature, _t.c.note, _t.c.note_saved)
     with db.reading() as connection:
-        query = sa.select(sa.select(labels).scalar_subquery(), sa.select(marks).scalar_subquery())
-        row = connection.execute(query).one()
-    return row[0] or 0, row[1] or 0.0
+        rows = connection.execute(query.where(_t.c.extraction_id == extraction_id, _t.c.note.is_not(None)))
+        return {row.feature: {"text": row.note, "saved": row.note_saved} for row in rows}
+
+
+Version = tuple[int, int, int, float]
+
+
+def version(db: Database) -> Version:
+    """Another value whenever a label, a score, a choice or a mark of any extraction is written."""
+    newest = [sa.func.max(table.c.id) for table in (schema.labels, schema.scores, schema.label_choices)]
+    asked = [sa.select(each).scalar_subquery() for each in (*newest, sa.func.max(_t.c.changed))]
+    with db.reading() as connection:
+        row: sa.Row[Any] = connection.execute(sa.select(*asked)).one()
+    labels, scores, choices, changed = tuple(row)
+    return labels or 0, scores or 0, choices or 0, changed or 0.0
 
 
 def settings(db: Database) -> dict[str, Any]:
@@ -77,8 +89,9 @@ def set_settings(db: Database, values: dict[str, Any]) -> None:
 
 def _set(db: Database, extraction_id: str, feature: int, values: dict[str, Any]) -> None:
     of_it = (_t.c.extraction_id == extraction_id, _t.c.feature == feature)
-    values = values | {"changed": time.time()}
     with db.writing() as connection:
+        in_order(connection)
+        values = values | {"changed": time.time()}
         if not connection.execute(_t.update().where(*of_it).values(**values)).rowcount:
             row = {"starred": False, "note": None, "note_saved": None} | values
             connection.execute(_t.insert().values(extraction_id=extraction_id, feature=feature, **row))

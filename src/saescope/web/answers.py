@@ -1,9 +1,10 @@
 """How the API answers: JSON by orjson, one shape for every error, server-sent events."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import orjson
 from fastapi import FastAPI, Request
@@ -67,13 +68,13 @@ def add_handlers(app: FastAPI) -> None:
         return error(500, "fault", f"a fault of saescope: {type(problem).__name__}", "please report it")
 
 
-def cached(request: Request, tag: str, make: Any, media_type: str = "application/json") -> Response:
-    """Answer 304 where the client has what `tag` stands for, else make the answer's bytes."""
+def cached(request: Request, tag: str, make: Callable[[], bytes], media_type: str = "application/json") -> Response:
+    """Answer 304 where the client has what `tag` stands for, else the answer's bytes, made where they are not held."""
     etag = f'W/"{hashlib.blake2b(tag.encode(), digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(make(), headers=headers, media_type=media_type)
+    return Response(request.app.state.site.answers.get(tag, make), headers=headers, media_type=media_type)
 
 
 def dumps(value: Any) -> bytes:
@@ -92,11 +93,11 @@ def events(source: AsyncIterator[bytes]) -> Response:
     return StreamingResponse(source, media_type="text/event-stream", headers=headers)
 
 
-async def in_thread(source: Iterator[Any]) -> AsyncIterator[Any]:
+async def in_thread(source: Iterator[Any], limiter: anyio.CapacityLimiter) -> AsyncIterator[Any]:
     """The items of a blocking iterator, which is closed when nobody listens any more."""
     nothing = object()
     try:
-        while (item := await anyio.to_thread.run_sync(next, source, nothing)) is not nothing:
+        while (item := await anyio.to_thread.run_sync(next, source, nothing, limiter=limiter)) is not nothing:
             yield item
     finally:
         close = getattr(source, "close", None)

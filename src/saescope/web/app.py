@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Collection
 from typing import Any
 
+import anyio.to_thread
 from fastapi import FastAPI
 
 from ..home import Home
@@ -13,6 +14,9 @@ from .guard import Guard
 from .login import Password, add_login
 from .pages import add_pages
 from .site import Site
+
+_THREADS = 4
+"""Requests worked on at a time: more would only take turns, and memory."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -25,6 +29,7 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         yield
         site.close()
 

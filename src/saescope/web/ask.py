@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
+import anyio.to_thread
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
@@ -14,7 +15,7 @@ from ..requests import spec_class
 from ..specs import ExtractFeatures, FireText, SteerText
 from .answers import event, events, in_thread, json
 from .jobs import Asked
-from .site import TheSite
+from .site import Site, TheSite
 
 router = APIRouter(tags=["ask"])
 _ALL = 1 << 20
@@ -34,8 +35,12 @@ class Fire(BaseModel):
 
 
 @router.post("/fire")
-def fire(body: Fire, site: TheSite) -> Response:
+async def fire(body: Fire, site: TheSite) -> Response:
     """Which features are active on a text, and where."""
+    return await anyio.to_thread.run_sync(_fired, body, site, limiter=site.waiting)
+
+
+def _fired(body: Fire, site: Site) -> Response:
     begun = time.perf_counter()
     _, browse = site.browse(body.extraction)
     spec = FireText(extraction=body.extraction, text=body.text, limit=_ALL)
@@ -85,7 +90,7 @@ async def steer(body: dict[str, Any], site: TheSite) -> Response:
 
     async def stream() -> AsyncIterator[bytes]:
         try:
-            async for message in in_thread(interactive.ask(site.home, "steer_text", spec, _SECONDS)):
+            async for message in in_thread(interactive.ask(site.home, "steer_text", spec, _SECONDS), site.waiting):
                 if "token" in message:
                     yield event("token", message["token"])
                 elif "result" in message:
@@ -99,13 +104,20 @@ async def steer(body: dict[str, Any], site: TheSite) -> Response:
 
 
 @router.post("/estimate")
-def estimate(body: Asked, site: TheSite) -> Response:
+async def estimate(body: Asked, site: TheSite) -> Response:
     """What an extraction would take: time, memory, disk."""
     if spec_class(body.verb) is not ExtractFeatures:
         raise WrongRequest(f"{body.verb} has no estimate", "only extract_features has one")
     fields: dict[str, Any] = {**body.spec, "estimate": True}
     spec = ExtractFeatures(**fields)
-    return json(answer(interactive.ask(site.home, body.verb, spec.model_dump(mode="json"), _SECONDS)))
+    return json(await asked(site, body.verb, spec.model_dump(mode="json")))
+
+
+async def asked(site: Site, verb: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """What the worker answers, waited for where nobody else has to wait."""
+    return await anyio.to_thread.run_sync(
+        lambda: answer(interactive.ask(site.home, verb, spec, _SECONDS)), limiter=site.waiting
+    )
 
 
 class _Answered(StudioError):

@@ -118,14 +118,18 @@ def feature(extraction: str, index: Index, site: TheSite, request: Request) -> R
     record, browse = site.browse(extraction)
 
     def make() -> bytes:
-        shown = looking.show_feature(site.db, record, browse.store, browse.strings, index)
+        shown = looking.show_feature(site.db, record, browse.store, browse.strings, index, browse=browse)
         for label in shown["labels"]:
             label["current"] = label["shown"]
         current = next((label for label in shown["labels"] if label["shown"]), None)
         score = current["scores"].get("detection", {}).get("value") if current else None
-        mark = marks.mark(site.db, record.id, index)
-        source = current["source"] if current else None
-        return dumps(shown | mark | {"label_source": source, "score": shown["clarity"] if score is None else score})
+        more = {
+            "starred": browse.starred(index),
+            "note": browse.notes.get(index),
+            "label_source": current["source"] if current else None,
+            "score": shown["clarity"] if score is None else score,
+        }
+        return dumps(shown | more)
 
     return cached(request, f"feature {record.id} {browse.version} {index}", make)
 
@@ -136,8 +140,7 @@ def examples(extraction: str, index: Index, site: TheSite, request: Request, str
     record, browse = site.browse(extraction)
 
     def make() -> bytes:
-        found = browse.store.examples(index, stratum)
-        return dumps([row | {"tokens": [browse.strings[id] for id in row["token_ids"]]} for row in found])
+        return dumps(looking.show_examples(browse.store, browse.strings, index, stratum))
 
     return cached(request, f"examples {record.id} {index} {stratum}", make)
 

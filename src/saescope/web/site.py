@@ -1,23 +1,29 @@
-"""What requests share: the home, its catalogue for reading and for writing, and extractions held open."""
+"""What requests share: the home, its catalogue for reading and for writing, extractions and answers held ready."""
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Annotated
 
+import anyio
 from fastapi import Depends, Request
 
 from ..home import Home
 from ..records import Extraction
-from ..store import catalogue
+from ..store import catalogue, marks
 from ..store.browse import Browse
+from ..store.changes import Kept
 from ..store.database import Database, open_database
 from ..store.features import FeatureStore
-from ..store.looking import strings_of
+from ..store.looking import vocabulary
 
-_OPEN = 4
-"""Extractions held open: some 60 MB each at 131k features."""
+_OPEN_FEATURES = 200_000
+"""Features of the extractions held open, about: some 60 MB at 131k. The one asked for is open whatever its size."""
+_ANSWER_BYTES = 8 << 20
+"""Bytes of answers held."""
+_WAITING = 32
+"""Questions that may wait for the worker at a time, each in a thread of its own."""
 
 
 class Site:
@@ -25,38 +31,115 @@ class Site:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self._lock = threading.Lock()
+        self.answers = Answers(_ANSWER_BYTES)
+        self._lock, self._opening = threading.RLock(), threading.Lock()
+        self._databases: dict[bool, Database] = {}
+        self._kept: Kept | None = None
         self._open: OrderedDict[str, Browse] = OrderedDict()
+        self._strings: OrderedDict[str, list[str]] = OrderedDict()
+        self._waiting: anyio.CapacityLimiter | None = None
 
-    @cached_property
+    @property
     def db(self) -> Database:
         """The catalogue, for reading."""
-        return open_database(self.home, read_only=True)
+        return self._database(read_only=True)
 
-    @cached_property
+    @property
     def writable(self) -> Database:
         """The catalogue, for what a person changes."""
-        return open_database(self.home)
+        return self._database(read_only=False)
+
+    @property
+    def kept(self) -> Kept:
+        """What was read of the catalogue since it was last written."""
+        with self._lock:
+            if self._kept is None:
+                self._kept = Kept(self.db)
+            return self._kept
+
+    @property
+    def waiting(self) -> anyio.CapacityLimiter:
+        """Threads for what waits: so many, and none of those that answer at once."""
+        if self._waiting is None:
+            self._waiting = anyio.CapacityLimiter(_WAITING)
+        return self._waiting
 
     def browse(self, name: str) -> tuple[Extraction, Browse]:
         """An extraction with its features, held open."""
-        record = catalogue.extraction(self.db, name)
+        record = self.kept.get(("extraction", name), lambda: catalogue.extraction(self.db, name))
         with self._lock:
             found = self._open.get(record.id)
-            if found is None:
-                store = FeatureStore(self.home.artifact("extractions", record.id))
-                found = Browse(self.db, record.id, store, strings_of(self.home, self.db, record))
-                self._open[record.id] = found
-            self._open.move_to_end(record.id)
-            while len(self._open) > _OPEN:
-                self._open.popitem(last=False)
+            if found is not None:
+                self._open.move_to_end(record.id)
+                return record, found
+        with self._opening:  # one thread at a time: each would take the memory that it takes
+            found = self._open.get(record.id) or self._opened(record)
         return record, found
+
+    def _opened(self, record: Extraction) -> Browse:
+        with self._lock:
+            features = record.features + sum(each.store.total for each in self._open.values())
+            while self._open and features > _OPEN_FEATURES:
+                features -= self._open.popitem(last=False)[1].store.total
+        store = FeatureStore(self.home.artifact("extractions", record.id))
+        found = Browse(self.db, record.id, store, self._vocabulary(record.model), self._version)
+        with self._lock:
+            self._open[record.id] = found
+        return found
+
+    def _vocabulary(self, name: str) -> list[str]:
+        """The strings of a model's tokens; those of the last two models are held."""
+        model = catalogue.model(self.db, name)
+        if model.id not in self._strings:
+            self._strings[model.id] = vocabulary(self.home, model)
+        self._strings.move_to_end(model.id)
+        while len(self._strings) > 2:
+            self._strings.popitem(last=False)
+        return self._strings[model.id]
+
+    def _version(self) -> marks.Version:
+        return self.kept.get("version", lambda: marks.version(self.db))
+
+    def _database(self, *, read_only: bool) -> Database:
+        with self._lock:
+            found = self._databases.get(read_only)
+            if found is None:
+                found = self._databases[read_only] = open_database(self.home, read_only=read_only)
+            return found
 
     def close(self) -> None:
         """Let go of the catalogue."""
-        for name in ("db", "writable"):
-            if name in self.__dict__:
-                self.__dict__.pop(name).close()
+        with self._lock:
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
+            while self._databases:
+                self._databases.popitem()[1].close()
+
+
+class Answers:
+    """Answers as they were sent, by what they stand for: the latest ones, up to a number of bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._size = limit, 0
+        self._lock = threading.Lock()
+        self._held: OrderedDict[str, bytes] = OrderedDict()
+
+    def get(self, tag: str, make: Callable[[], bytes]) -> bytes:
+        """The answer that a tag stands for; the tag changes when the answer does."""
+        with self._lock:
+            if (found := self._held.get(tag)) is not None:
+                self._held.move_to_end(tag)
+                return found
+        made = make()
+        if len(made) > self._limit // 16:
+            return made
+        with self._lock:
+            self._size += len(made) - len(self._held.pop(tag, b""))
+            self._held[tag] = made
+            while self._size > self._limit:
+                self._size -= len(self._held.popitem(last=False)[1])
+        return made
 
 
 def now() -> str:
