@@ -27,6 +27,7 @@ from saescope.jobs.evaluate_sae import spliced
 from saescope.sae import KINDS, Sae, SaeConfig
 from saescope.specs import TrainSae
 from saescope.store import catalogue
+from saescope.studio import Studio
 from saescope.training import Trainer
 from training import HERE, HOOKPOINT, PEERS, WORK, K, make_activations
 
@@ -110,7 +111,7 @@ def trained(name: str, kind: str, file: Path, given: argparse.Namespace, rate: f
 
 
 @torch.no_grad()
-def measure(sae: Sae, x: torch.Tensor, studio: saescope.studio.Studio) -> dict[str, float]:
+def measure(sae: Sae, x: torch.Tensor, studio: Studio) -> dict[str, float]:
     """FVU, L0 and silent features on held-out activations, cross-entropy recovered on held-out text."""
     error, active = 0.0, torch.zeros(sae.d_sae, dtype=torch.long)
     for part in x.split(1024):
