@@ -148,7 +148,7 @@ def watch(db: Any, id: str, true: Any, seconds: float) -> Any:
     return job
 
 
-def until(true: Any, seconds: float = 60) -> None:
+def until(true: Any, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come to that"
