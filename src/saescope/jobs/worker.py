@@ -111,7 +111,7 @@ def translated(home: Home) -> Iterator[None]:
 
 
 def _ended(db: Database, job: Job, error: BaseException, going: threading.Event | None) -> None:
-    """Write how a job ended that did not succeed."""
+    """Write how a job ended that did not succeed. Fenced where that is the reason: its files were taken away."""
 
     def write() -> None:
         if isinstance(error, Unreachable) and "SAESCOPE_DATABASE_URL" in error.hint:
@@ -130,7 +130,7 @@ def _ended(db: Database, job: Job, error: BaseException, going: threading.Event 
             hint = "this is our fault, not yours: please report it"
             jobs.end(db, job, "failed", error={"kind": "internal", "message": what, "hint": hint})
 
-    with contextlib.suppress(jobs.Fenced, StudioError):
+    with contextlib.suppress(StudioError):
         _written(write, going)
 
 
