@@ -32,7 +32,7 @@ from .runs import remove
 POLL_SECONDS = 0.1
 LLM_THREADS = 2
 _AGAIN_SECONDS = 0.5
-_NICENESS = 10
+_NICENESS = 5
 
 _OWN_PHASES = ("extracting", "training")
 """Phases that look at `stop` themselves, where what they keep is whole."""
