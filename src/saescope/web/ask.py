@@ -12,7 +12,7 @@ from starlette.responses import Response
 from .. import interactive
 from ..errors import StudioError, WrongRequest
 from ..requests import spec_class
-from ..specs import ExtractFeatures, FireText, SteerText
+from ..specs import ExtractFeatures, FireText, LabelFeatures, ShowPrompt, SteerText
 from .answers import event, events, in_thread, json
 from .jobs import Asked
 from .site import Site, TheSite
@@ -103,13 +103,20 @@ async def steer(body: dict[str, Any], site: TheSite) -> Response:
     return events(stream())
 
 
+@router.post("/prompt")
+async def prompt(body: ShowPrompt, site: TheSite) -> Response:
+    """What an LLM would be asked for a feature's label; nothing is asked."""
+    return json(await asked(site, "show_prompt", body.model_dump(mode="json")))
+
+
 @router.post("/estimate")
 async def estimate(body: Asked, site: TheSite) -> Response:
-    """What an extraction would take: time, memory, disk."""
-    if spec_class(body.verb) is not ExtractFeatures:
-        raise WrongRequest(f"{body.verb} has no estimate", "only extract_features has one")
+    """What an extraction would take: time, memory, disk; what labelling by an LLM would: calls, tokens, money."""
+    kind = spec_class(body.verb)
+    if kind not in (ExtractFeatures, LabelFeatures):
+        raise WrongRequest(f"{body.verb} has no estimate", "only extract_features and label_features have one")
     fields: dict[str, Any] = {**body.spec, "estimate": True}
-    spec = ExtractFeatures(**fields)
+    spec = kind(**fields)
     return json(await asked(site, body.verb, spec.model_dump(mode="json")))
 
 
