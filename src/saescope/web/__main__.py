@@ -13,6 +13,7 @@ import uvicorn
 from ..errors import StudioError, WrongRequest
 from ..home import Home
 from .app import LOOPBACK, create_app
+from .memory import settle
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,6 +44,7 @@ def serve(args: argparse.Namespace) -> None:
     token = _read(args.token_file) or secrets.token_urlsafe(32)
     hosts = {*LOOPBACK, args.host, *args.allow_host}
     app = create_app(Home(args.home), token, allowed_hosts=hosts, password=password)
+    settle()
     config = uvicorn.Config(
         app,
         host=args.host,
