@@ -58,7 +58,7 @@ format: $(STAMP)-dev  ## put code into the house's shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-test: $(STAMP)-dev  ## every test
+test: $(STAMP)-dev $(STAMP)-web  ## every test
 	@sh tests/system-packages.sh
 	@$(BIN)/python -m pytest
 

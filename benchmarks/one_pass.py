@@ -14,6 +14,7 @@ import tempfile
 import saescope
 from saescope.jobs.demo import MODEL, TRAINING_TEXT, bring
 from saescope.specs import TrainSae, TrainSaes
+from saescope.studio import Studio
 
 SAES = (
     {"hookpoint": "layers.5.resid_post", "d_sae": 4096, "kind": "topk"},
@@ -35,7 +36,7 @@ def main() -> None:
             print(json.dumps({"cache": what, **one(studio, f"cached{number}", given.tokens, "float16")}), flush=True)
 
 
-def one(studio: saescope.studio.Studio, name: str, tokens: int, cache: str) -> dict[str, float]:
+def one(studio: Studio, name: str, tokens: int, cache: str) -> dict[str, float]:
     """One training of the three; seconds, and what company cost."""
     shared = {"model": MODEL, "dataset": TRAINING_TEXT, "tokens": tokens, "batch": 2048, "buffer": tokens}
     saes = [TrainSae(**shared, **sae, cache=cache, name=f"{name}-{i}") for i, sae in enumerate(SAES)]

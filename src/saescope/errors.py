@@ -8,7 +8,8 @@
     │   ├── Mismatch        two things that do not fit each other (widths, tokenizers, lengths)
     │   ├── BadValue        a number, name or expression outside what is allowed
     │   ├── Unreachable     a hub or server that cannot be reached
-    │   ├── NoSpace         the disk or the memory is full
+    │   ├── NoSpace         the disk is full
+    │   │   └── NoMemory    the memory is
     │   └── Interrupted     stopped by the user; what is whole is kept
     └── BrokenHome          the home itself is damaged or too new: exit 1
 
@@ -80,9 +81,13 @@ class Unreachable(WrongRequest):
 
 
 class NoSpace(WrongRequest):
-    """The disk or the memory is full."""
+    """The disk is full; of NoMemory, the memory."""
 
     kind = "no_space"
+
+
+class NoMemory(NoSpace):
+    """The memory is full: waiting makes no room."""
 
 
 class Interrupted(WrongRequest):

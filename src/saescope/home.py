@@ -4,6 +4,7 @@
       studio.db           the catalogue (unless SAESCOPE_DATABASE_URL says otherwise)
       artifacts/          whole things only: datasets/ID, models/ID, saes/ID, extractions/ID, tokens/HASH
       work/               things in the making, and the state of runs that can be resumed
+      keys/               keys of LLM servers, for the owner's eyes alone
 
 Paths are made of our own ids, never of a user's string. A thing is made in `work/`, synced, and renamed into
 `artifacts/`: it is there whole or not at all.
@@ -20,6 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import faults
 from .errors import NoSpace, WrongRequest
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -48,6 +50,15 @@ class Home:
         return self.root / "work"
 
     @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @staticmethod
+    def variable(name: str) -> str | None:
+        """What a variable of the environment holds, None where it is not set: the key of a server."""
+        return os.environ.get(name) or None
+
+    @property
     def database_url(self) -> str | None:
         """The catalogue's address when it is not the home's own SQLite file."""
         return os.environ.get("SAESCOPE_DATABASE_URL") or None
@@ -64,23 +75,29 @@ class Home:
     def making(self, kind: str, id: str) -> Iterator[Path]:
         """A fresh folder that becomes `artifact(kind, id)` when the block ends well, and nothing otherwise.
 
-        Where another process has made the same thing meanwhile, that one stays.
+        Where another process has made the same thing meanwhile, that one stays. A draft whose lock nobody holds is
+        of a process that was killed.
         """
         draft = self.work / f"{kind}-{id}-{secrets.token_hex(4)}"
         final = self.artifact(kind, id)
         try:
-            draft.mkdir(parents=True)
-            yield draft
-            sync_tree(draft)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            _put(draft, final)
-            sync_folder(final.parent)
+            with only_owner(draft.with_name(f"{draft.name}.lock")):
+                try:
+                    draft.mkdir(parents=True)
+                    yield draft
+                    faults.point("making.written")
+                    sync_tree(draft)
+                    faults.point("making.synced")
+                    final.parent.mkdir(parents=True, exist_ok=True)
+                    _put(draft, final)
+                    faults.point("making.renamed")
+                    sync_folder(final.parent)
+                finally:
+                    shutil.rmtree(draft, ignore_errors=True)
         except Exception as error:
             if full := no_space(error, self.root):
                 raise full from None
             raise
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
 
     def discard(self, kind: str, id: str) -> None:
         """Remove a whole thing: out of sight first, then from the disk."""
@@ -88,6 +105,23 @@ class Home:
         with contextlib.suppress(FileNotFoundError):
             self.artifact(kind, id).rename(grave)
         shutil.rmtree(grave, ignore_errors=True)
+
+
+RUN_OF = "job"
+"""The file in a run's folder in `work/` that names the job it was last carried out for."""
+
+
+def job_of(folder: Path) -> str | None:
+    """The job that a run's folder was last used for; None where it is no such folder."""
+    try:
+        return (folder / RUN_OF).read_text()
+    except OSError:
+        return None
+
+
+def runs_of(work: Path, job: str) -> list[Path]:
+    """The folders that a job's runs save their state in."""
+    return [folder for folder in sorted(work.iterdir()) if job_of(folder) == job]
 
 
 def _put(draft: Path, final: Path) -> None:
@@ -140,6 +174,7 @@ def write_whole(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        faults.point("whole.written")
         draft.replace(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -167,17 +202,32 @@ def sync_folder(path: Path) -> None:
 @contextlib.contextmanager
 def only_owner(lock: Path) -> Iterator[bool]:
     """Hold a lock file for the time of a block; False when another process holds it. It is gone afterwards."""
+    with locked(lock) as alone:
+        try:
+            yield alone
+        finally:
+            if alone:
+                lock.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(lock: Path) -> Iterator[bool]:
+    """Hold a lock file for the time of a block; False when another process holds it. It stays where it is."""
     try:
         import fcntl
     except ImportError:  # Windows: no lock, as before
         yield True
         return
+    tries = 3  # `is_held` holds it too, for a moment
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(handle)
+            if tries := tries - 1:
+                time.sleep(0.01)
+                continue
             yield False
             return
         with contextlib.suppress(FileNotFoundError):
@@ -187,5 +237,18 @@ def only_owner(lock: Path) -> Iterator[bool]:
     try:
         yield True
     finally:
-        lock.unlink(missing_ok=True)
         os.close(handle)
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds a lock file, this one included."""
+    try:
+        import fcntl
+
+        with open(lock) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, FileNotFoundError):
+        return False
+    return False

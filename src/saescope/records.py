@@ -204,6 +204,37 @@ class Job(Record):
         return self.state in ("succeeded", "failed", "cancelled")
 
 
+@dataclass(frozen=True)
+class Endpoint(Record):
+    """A server that speaks OpenAI's protocol, and the model to ask there. Its key is not in the catalogue."""
+
+    id: str
+    name: str
+    url: str
+    """The base address, to which /chat/completions is added."""
+    model: str
+    key: str
+    """Where its key is: none, file, keyring or environment."""
+    price_in: float | None
+    price_out: float | None
+    """Money for a million tokens asked and answered; None where it is not known."""
+    created: str
+
+
+@dataclass(frozen=True)
+class LabelError(Record):
+    """A feature that an explainer found no label for."""
+
+    feature: int
+    source: str
+    model: str | None
+    reason: str
+    raw: str | None
+    """What was answered, as it came."""
+    request: str
+    created: str
+
+
 # ---- what verbs yield and return -------------------------------------------------------------------------
 
 

@@ -27,8 +27,16 @@ _SHORT = (specs.CheckSae, specs.FireText, specs.SteerText)
 
 def durable(spec: specs.Spec) -> bool:
     """Whether a spec is carried out as a job with a row of its own."""
-    estimated = isinstance(spec, specs.ExtractFeatures) and (spec.estimate or bool(spec.estimate_for))
-    return type(spec) in VERBS and not isinstance(spec, _SHORT) and not estimated
+    return type(spec) in VERBS and not isinstance(spec, _SHORT) and not only_estimated(spec)
+
+
+def only_estimated(spec: specs.Spec) -> bool:
+    """Whether a spec asks what it would take, and no more."""
+    if isinstance(spec, specs.TrainSaes):
+        return spec.saes[0].estimate
+    if isinstance(spec, specs.ExtractFeatures):
+        return spec.estimate or bool(spec.estimate_for)
+    return isinstance(spec, specs.TrainSae | specs.LabelFeatures) and spec.estimate
 
 
 def verb(kind: type[specs.Spec]) -> str:

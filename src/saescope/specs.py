@@ -45,6 +45,13 @@ def _checked_batch(size: object) -> object:
     raise ValueError("use 'auto' or a positive whole number of samples")
 
 
+def checked_name(name: str) -> str:
+    """The name, where it can be one; BadValue otherwise."""
+    if not _NAME.fullmatch(name):
+        raise BadValue(f"name: {name[:100]!r}", "use letters, digits, '.', '_' and '-' only, 1 to 100 of them")
+    return name
+
+
 Name = Annotated[str, BeforeValidator(_checked_name)]
 Seed = Annotated[int, Field(ge=0, lt=2**53)]
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
@@ -235,6 +242,8 @@ class TrainSae(Spec):
     """Tokens of silence after which a feature is dead; by default a tenth of the run, at most ten million."""
     outliers: float | None = Field(default=None, gt=1, allow_inf_nan=False)
     """Leave out activations whose norm is more than so many times the median of the first batch; by default none."""
+    estimate: bool = False
+    """Measure a few blocks and steps, say what the training would take in time, memory and disk, and stop."""
 
     @model_validator(mode="after")
     def _fitting(self) -> "TrainSae":
@@ -249,7 +258,7 @@ class TrainSae(Spec):
 
 _SHARED = (
     "model", "dataset", "tokens", "shuffle_seed", "batch", "context", "packing", "buffer", "reuse", "cache",
-    "checkpoint_every", "metrics_every", "evaluate_every", "include_special",
+    "checkpoint_every", "metrics_every", "evaluate_every", "include_special", "estimate",
 )  # fmt: skip
 """What SAEs that are trained together have in common."""
 
@@ -340,6 +349,12 @@ class LabelFeatures(Spec):
     """Which: 'all', or indices and ranges such as 0-99,512. Dead features are passed over."""
     explainer: Literal["lexical", "llm", "llm-contrastive"] = "lexical"
     """Who describes them: lexical (shared tokens and neighbourhoods, no LLM), llm, or llm-contrastive."""
+    llm: str | None = None
+    """Which LLM writes and judges (`saescope llm list`); where there is only one, it need not be named."""
+    llm_url: str | None = None
+    """Instead of llm: the address of a server that needs no key, such as http://localhost:11434/v1."""
+    llm_model: str | None = None
+    """With llm_url: the model to ask there."""
     prompt: str | None = None
     """What an LLM is asked for a label: a prompt by name (`saescope prompts list`), or a .md or .txt file."""
     score: str = "detection,fuzzing"
@@ -348,6 +363,22 @@ class LabelFeatures(Spec):
     """Chooses which samples are written from and which are graded with."""
     again: bool = False
     """Write labels that this very request has written before once more; else they are passed over."""
+    budget: str | None = None
+    """What an LLM may cost: 2.50 (in the currency of its prices), '800 calls' or '3M tokens'; never exceeded."""
+    concurrency: int = Field(default=16, gt=0, le=256)
+    """Calls at once, at the most; fewer while the server has too much."""
+    estimate: bool = False
+    """Only say what it would take: calls, tokens and money; nothing is asked."""
+
+    @model_validator(mode="after")
+    def _one_server(self) -> "LabelFeatures":
+        if (self.llm_url is None) != (self.llm_model is None):
+            raise ValueError("give llm_url and llm_model together")
+        if self.llm is not None and self.llm_url is not None:
+            raise ValueError("give llm, or llm_url with llm_model: not both")
+        if self.explainer == "lexical" and (self.llm or self.llm_url or self.budget or self.estimate):
+            raise ValueError("the lexical explainer asks no LLM: give explainer llm or llm-contrastive")
+        return self
 
 
 class FireText(Spec):

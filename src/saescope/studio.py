@@ -16,12 +16,13 @@ from . import specs
 from .errors import NotFound
 from .home import Home
 from .jobs import verbs
-from .records import Dataset, Extraction, Job, Model, Progress, SaeInfo
-from .store import catalogue, looking, show
+from .records import Dataset, Endpoint, Extraction, Job, LabelError, Model, Progress, SaeInfo
+from .store import catalogue, llm_endpoints, looking, show
 from .store import jobs as job_store
 from .store.database import Database, open_database
 from .store.features import FeatureStore
-from .store.labels import current_label_columns
+from .store.labels import current_label_columns, label_errors
+from .store.metrics import newest_rows
 
 if TYPE_CHECKING:
     from .data.token_store import TokenStore
@@ -115,6 +116,18 @@ class Studio:
         """Take something out of the home; refused while something else is made from it."""
         return looking.remove(self.home, self.db, kind, name)
 
+    def caches(self) -> list[dict[str, Any]]:
+        """Every cache of activations: model hash, hookpoint, format, rows and how many are there, bytes."""
+        from .jobs.activation_cache import caches
+
+        return caches(self.home)
+
+    def remove_cache(self, id: str) -> dict[str, Any]:
+        """Take a cache of activations off the disk; the beginning of an id will do."""
+        from .jobs.activation_cache import remove_cache
+
+        return remove_cache(self.home, self.db, id)
+
     # ---- jobs ----
 
     def jobs(self, state: str | None = None, limit: int = 50) -> list[Job]:
@@ -122,9 +135,10 @@ class Studio:
         return job_store.jobs(self.db, state, limit=limit)
 
     def show_job(self, id: str) -> dict[str, Any]:
-        """A job and what it said; the beginning of an id will do."""
+        """A job, what it said, and of trainings the newest row of metrics; the beginning of an id will do."""
         job = self._job(id)
-        return job.to_json() | {"lines": job_store.lines(self.db, job.id)}
+        said = {"lines": job_store.lines(self.db, job.id), "metrics": newest_rows(self.home, job)}
+        return job.to_json() | said
 
     def cancel_job(self, id: str) -> Job:
         """Ask a job to stop."""
@@ -139,8 +153,12 @@ class Studio:
         return self.show_job(job.id)
 
     def prune_jobs(self, keep: int = 100) -> int:
-        """Remove the records of all but the newest finished jobs; how many."""
-        return job_store.prune(self.db, keep)
+        """Remove the records of all but the newest finished jobs, and what they kept to go on from; how many."""
+        from .jobs.runs import remove_without_jobs
+
+        removed = job_store.prune(self.db, keep)
+        remove_without_jobs(self.home, self.db)
+        return removed
 
     def _job(self, id: str) -> Job:
         if len(id) == 26:
@@ -238,7 +256,51 @@ class Studio:
 
     def show_prompt(self, spec: specs.LabelFeatures, feature: int) -> dict[str, Any]:
         """What an LLM would be asked for one feature's label; nothing is asked."""
-        return _job("label_features").show_prompt(spec, feature, self.context)
+        return _job("label_estimate").show_prompt(spec, feature, self.context)
+
+    def llm_endpoints(self) -> list[Endpoint]:
+        """The LLM servers of the home, oldest first."""
+        return llm_endpoints.endpoints(self.db)
+
+    def add_llm(
+        self,
+        name: str,
+        url: str,
+        model: str,
+        *,
+        key: str | None = None,
+        key_env: str | None = None,
+        keyring: bool = False,
+        price_in: float | None = None,
+        price_out: float | None = None,
+    ) -> Endpoint:
+        """Add an LLM server; prices are money for a million tokens.
+
+        Its key is kept in a file of the home, or in the system's keyring; of one that is in the environment (key_env)
+        only the name is.
+        """
+        place = "environment" if key_env else "none" if key is None else "keyring" if keyring else "file"
+        prices = {"price_in": price_in, "price_out": price_out}
+        return llm_endpoints.add_endpoint(
+            self.db, self.home, name, url, model, place=place, secret=key_env or key or "", **prices
+        )
+
+    def remove_llm(self, name: str) -> Endpoint:
+        """Remove an LLM server and its key; what was paid to it stays in the ledger."""
+        return llm_endpoints.remove_endpoint(self.db, self.home, name)
+
+    def test_llm(self, name: str) -> dict[str, Any]:
+        """Ask an LLM server one short question: whether it answers, in JSON, and how fast."""
+        from .llm.check import check_endpoint
+        from .llm.keys import read_key
+        from .store.llm_calls import Ledger
+
+        found = llm_endpoints.endpoint(self.db, name)
+        return check_endpoint(found, read_key(self.home, found), Ledger(self.db))
+
+    def label_errors(self, extraction: str) -> list[LabelError]:
+        """Features that no label was found for, with what was answered; newest first."""
+        return label_errors(self.db, catalogue.extraction(self.db, extraction).id)
 
     def add_label(self, extraction: str, index: int, text: str) -> dict[str, Any]:
         """Give a feature a label of a person's; it is shown until another is written or chosen."""

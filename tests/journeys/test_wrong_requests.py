@@ -56,7 +56,7 @@ def refused(capsys: pytest.CaptureFixture[str], journey: Studio, *words: object)
 
 
 EXTRACT = ("extract", "--sae", "sae", "--dataset", "text", "--context", 32)
-TRAIN = ("train", "--model", "tiny", "--dataset", "text", "--d-sae", 16, "--tokens", 100, "--context", 32)
+TRAIN = ("train", "--model", "tiny", "--dataset", "text", "--d-sae", 16, "--k", 4, "--tokens", 100, "--context", 32)
 
 
 def test_unknown_dataset_model_sae_and_extraction_name_what_there_is(capsys, journey: Studio):

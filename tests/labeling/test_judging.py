@@ -8,7 +8,7 @@ import pytest
 
 from saescope.errors import BadValue, NotFound, WrongRequest
 from saescope.labeling import ExampleText, FeatureText
-from saescope.labeling.judging import explain, explain_question, judge, judge_questions
+from saescope.labeling.judging import Failed, explain, explain_question, judge, judge_questions
 from saescope.labeling.prompts import copy_prompt, list_prompts, load_prompt, read_answers, read_label
 
 from . import planted as truth
@@ -117,7 +117,10 @@ def test_a_label_is_a_plain_line_whatever_the_answer_holds():
     assert (label.feature, label.source, label.model, label.samples) == (4, "llm", "scripted", (3,))
     assert label.text == "=HYPERLINK(1)↵<script>$label"
     assert label.prompt.startswith("explain@")
-    assert explain(Scripted(lambda question: "no"), load_prompt("explain", "explain"), [(text, [])], "llm") == [None]
+    failed = explain(Scripted(lambda question: "no"), load_prompt("explain", "explain"), [(text, [])], "llm")
+    assert failed == [Failed("an answer that cannot be read", "no")]
+    failed = explain(Scripted(lambda question: None), load_prompt("explain", "explain"), [(text, [])], "llm")
+    assert failed == [Failed("no answer")]
 
 
 def test_prompts_are_versioned_by_what_they_say(tmp_path):

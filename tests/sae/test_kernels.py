@@ -4,8 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saescope.sae.base import above, above_in_tensors
-from saescope.sae.topk import _compiled, _tensors
+from saescope.sae.active import _compiled, _tensors, above, above_in_tensors
 
 
 @settings(max_examples=150, deadline=None)

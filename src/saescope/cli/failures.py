@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from ..errors import BadValue, Interrupted, NoSpace, StudioError, WrongRequest
+from ..errors import BadValue, Interrupted, NoMemory, NoSpace, StudioError, WrongRequest
 from .common import State, print_json
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -48,7 +48,7 @@ def usage(error: Exception) -> WrongRequest:
 def environment(error: BaseException) -> WrongRequest | None:
     """What the machine refuses, where a person can do something about it."""
     if isinstance(error, MemoryError):
-        return NoSpace("the memory is full", "take fewer features, samples or a smaller batch")
+        return NoMemory("the memory is full", "take fewer features, samples or a smaller batch")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return NoSpace(f"no space left{_where(error)}", "free some space, or give another folder with --home")
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -58,7 +58,7 @@ def prune(
     state: State,
     keep: Annotated[int, typer.Option("--keep", min=0, help="Finished jobs to keep, the newest.")] = 100,
 ) -> None:
-    """Remove the records of old finished jobs; what they made stays."""
+    """Remove the records of old finished jobs, and what cancelled ones kept to go on from; what they made stays."""
     from .show import jobs as show
 
     if keep < 0:

@@ -17,6 +17,12 @@ def label(
     extraction: Annotated[str, argument("LabelFeatures", "extraction", show_default=False)],
     features: Annotated[str, option("LabelFeatures", "features")] = default("LabelFeatures", "features"),
     explainer: Annotated[str, option("LabelFeatures", "explainer")] = default("LabelFeatures", "explainer"),
+    llm: Annotated[str | None, option("LabelFeatures", "llm", show_default=False)] = None,
+    llm_url: Annotated[str | None, option("LabelFeatures", "llm_url", show_default=False)] = None,
+    llm_model: Annotated[str | None, option("LabelFeatures", "llm_model", show_default=False)] = None,
+    budget: Annotated[str | None, option("LabelFeatures", "budget", show_default=False)] = None,
+    concurrency: Annotated[int, option("LabelFeatures", "concurrency")] = default("LabelFeatures", "concurrency"),
+    estimate: Annotated[bool, option("LabelFeatures", "estimate", "--estimate")] = False,
     prompt: Annotated[str | None, option("LabelFeatures", "prompt", show_default=False)] = None,
     score: Annotated[str, option("LabelFeatures", "score")] = default("LabelFeatures", "score"),
     seed: Annotated[int, option("LabelFeatures", "seed")] = default("LabelFeatures", "seed"),
@@ -40,6 +46,12 @@ def label(
         extraction=extraction,
         features=features,
         explainer=explainer,
+        llm=llm,
+        llm_url=llm_url,
+        llm_model=llm_model,
+        budget=budget,
+        concurrency=concurrency,
+        estimate=estimate,
         prompt=prompt,
         score=score,
         seed=seed,
@@ -49,4 +61,4 @@ def label(
         asked = state.look(lambda: state.studio.show_prompt(spec, show_prompt))
         state.answer(asked, labels.rendered)
         return
-    state.answer(state.run(spec), work.label)
+    state.answer(state.run(spec, stoppable=True), work.label_estimate if estimate else work.label)

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from ..version import VERSION
 from . import (
     bench,
+    cache,
     datasets,
     demo,
     doctor,
@@ -20,6 +21,7 @@ from . import (
     jobs,
     label,
     labels,
+    llm,
     models,
     saes,
     serve,
@@ -79,11 +81,13 @@ ORDER = [
     "model",
     "sae",
     "train",
+    "cache",
     "extract",
     "features",
     "label",
     "labels",
     "prompts",
+    "llm",
     "steer",
     "jobs",
     "serve",
@@ -96,11 +100,13 @@ app.add_typer(datasets.app, rich_help_panel=BRING)
 app.add_typer(models.app, rich_help_panel=BRING)
 app.add_typer(saes.app, rich_help_panel=BRING)
 train.add(app, WORK)
+app.add_typer(cache.app, rich_help_panel=WORK)
 extract.add(app, WORK)
 app.add_typer(features.app, rich_help_panel=WORK)
 label.add(app, WORK)
 app.add_typer(labels.app, rich_help_panel=WORK)
 app.add_typer(labels.prompts, rich_help_panel=WORK)
+app.add_typer(llm.app, rich_help_panel=WORK)
 steer.add(app, WORK)
 app.add_typer(jobs.app, rich_help_panel=RUN)
 serve.add(app, RUN)

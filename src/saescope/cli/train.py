@@ -63,6 +63,7 @@ def train(
     clip: Annotated[float, _option("clip")] = _default("clip"),
     dead_after: Annotated[int | None, _option("dead_after", show_default=False)] = _default("dead_after"),
     outliers: Annotated[float | None, _option("outliers", show_default=False)] = _default("outliers"),
+    estimate: Annotated[bool, _option("estimate")] = _default("estimate"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint of the same request; there has to be one.")
     ] = False,
@@ -73,7 +74,8 @@ def train(
 
     fields |= {"prefixes": tuple(prefixes or ()), "lr": lr or [None]}
     spec = _spec(fields)
-    state.answer(state.run(spec, stoppable=True, resume=resume), work.train, dataset=dataset)
+    show = work.train_estimate if estimate else work.train
+    state.answer(state.run(spec, stoppable=True, resume=resume), show, dataset=dataset)
 
 
 def _spec(fields: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..errors import BadValue, NoSpace
+from ..errors import BadValue, NoMemory
 from ..sae.base import Sae
 from .groups import ActiveBatch
 from .state import ExtractionState
@@ -185,7 +185,7 @@ def _reduce(reader: Reader, batch_size: int, *, everything: bool) -> int:
             if not out_of_memory(error):
                 raise
             if size == 1:
-                raise NoSpace(
+                raise NoMemory(
                     "memory does not suffice to reduce a single sample", "use a smaller --top-k, --context or SAE"
                 ) from None
             batch_size = max(1, size // 2)

@@ -11,6 +11,7 @@ fills as rows are read; after a kill it holds what `present` says, and goes on f
 """
 
 import errno
+import io
 import json
 import os
 from pathlib import Path
@@ -20,9 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import BadValue
+from ..errors import BadValue, NotFound
 from ..fingerprint import content_hash
 from ..home import Home, no_space, write_whole
+from ..store import jobs as job_store
+from ..store.database import Database
 
 Format = Literal["float16", "bfloat16", "float32"]
 
@@ -57,6 +60,8 @@ class ActivationCache:
                 np.save(draft / "present.npy", np.zeros(len(counts), bool))
                 (draft / "about.json").write_text(json.dumps(about, indent=1))
                 _take_space(draft / "rows.bin", int(starts[-1]) * about["width"] * _item(about["format"]))
+        for draft in folder.glob(".present.npy.*"):  # of a process that was killed
+            draft.unlink(missing_ok=True)
         return cls(folder, about)
 
     def has(self, rows: np.ndarray) -> np.ndarray:
@@ -91,10 +96,9 @@ class ActivationCache:
         if not self._written:
             return
         self._words.flush()
-        draft = self.folder / "present.new.npy"
-        np.save(draft, self._present)
-        write_whole(self.folder / "present.npy", draft.read_bytes())
-        draft.unlink()
+        present = io.BytesIO()
+        np.save(present, self._present)
+        write_whole(self.folder / "present.npy", present.getvalue())
         self._written = False
 
 
@@ -110,6 +114,23 @@ def caches(home: Home) -> list[dict[str, Any]]:
             continue
         found.append({"id": folder.name, **about, "rows": len(present), "present": int(present.sum()), "bytes": size})
     return found
+
+
+def remove_cache(home: Home, db: Database, id: str) -> dict[str, Any]:
+    """Take one off the disk; refused while a training runs that may be using it."""
+    found = [cache for cache in caches(home) if cache["id"].startswith(id)]
+    if not id or len(found) != 1:
+        what = "is no cache" if not found else "begins the ids of several caches"
+        raise NotFound(f"{id!r} {what}", "`saescope cache list` names them")
+    running = [job for job in job_store.jobs(db, "running") if _keeps(job.spec)]
+    if running:
+        raise BadValue("a training with a cache is running", "wait for it, or cancel it")
+    home.discard("activations", found[0]["id"])
+    return {"removed": "cache", "name": found[0]["id"]}
+
+
+def _keeps(spec: dict[str, Any]) -> bool:
+    return any(one.get("cache", "none") != "none" for one in spec.get("saes", [spec]) if isinstance(one, dict))
 
 
 def _item(format: str) -> int:

@@ -20,7 +20,7 @@ def run(spec: AddDataset, context: Context) -> dict[str, Any]:
     for note in source.notes:
         context.notify(note)
     id = new_id()
-    try:
+    with context.publishing("datasets", id):
         with context.home.making("datasets", id) as folder:
             summary = import_documents(source, folder, progress=context.tell)
         record = Dataset(
@@ -35,9 +35,6 @@ def run(spec: AddDataset, context: Context) -> dict[str, Any]:
             created=now(),
         )
         catalogue.add_dataset(context.db, record)
-    except BaseException:
-        context.home.discard("datasets", id)
-        raise
     if summary.blank:
         context.notify(f"{summary.blank} blank documents were left out")
     return show_dataset(record, context.home, lambda model, tokens: None, None, None)

@@ -18,7 +18,7 @@ def run(spec: AddModel, context: Context) -> dict[str, Any]:
     catalogue.name_free(context.db, "model", spec.name)
     id = new_id()
     is_gguf = spec.source.lower().endswith(".gguf")
-    try:
+    with context.publishing("models", id):
         with context.home.making("models", id) as folder:
             source = spec.source
             if is_gguf:
@@ -48,9 +48,6 @@ def run(spec: AddModel, context: Context) -> dict[str, Any]:
             created=now(),
         )
         catalogue.add_model(context.db, record)
-    except BaseException:
-        context.home.discard("models", id)
-        raise
     context.keep_model(record, model)
     return show_model(record)
 

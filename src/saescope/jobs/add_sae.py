@@ -91,7 +91,7 @@ def keep_sae(
 
     also: writes what else belongs into its folder.
     """
-    try:
+    with context.publishing("saes", record.id):
         with context.home.making("saes", record.id) as folder:
             save_sae(sae, folder)
             also(folder)
@@ -99,8 +99,4 @@ def keep_sae(
         form = (sae.kind, sae.k, sae.cfg.apply_b_dec_to_input, sae.cfg.normalise)
         record = replace(record, fingerprint=content_hash(weights, *form))
         catalogue.add_sae(context.db, record)
-    except BaseException:
-        if all(listed.id != record.id for listed in catalogue.saes(context.db)):  # stopped before it was listed
-            context.home.discard("saes", record.id)
-        raise
     return record

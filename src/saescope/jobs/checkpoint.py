@@ -17,9 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .. import faults
 from ..extraction.spill import Spill
 from ..extraction.state import ExtractionState, Settings
-from ..home import no_space, sync_tree
+from ..home import no_space, sync_folder, sync_tree
 
 _NAME = "state"
 _SHARE = 0.5
@@ -43,11 +44,15 @@ def save_states(work: Path, states: list[ExtractionState], batch_size: int = 0) 
             for number, piece in enumerate(state.pieces()):
                 tensors = {name: tensor.contiguous() for name, tensor in piece.items()}
                 save_file(tensors, _file(draft, index, number), metadata=about)
+        faults.point("state.written")
         sync_tree(draft)
         shutil.rmtree(old, ignore_errors=True)
         if (work / _NAME).exists():
             (work / _NAME).rename(old)
+        faults.point("state.aside")
         draft.rename(work / _NAME)
+        sync_folder(work)
+        faults.point("state.placed")
         shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         raise no_space(error, work) or error from None

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +13,8 @@ import torch
 from .. import records
 from ..data.tokens import TokenStore, token_store_key, tokenize
 from ..data.vocabulary import vocabulary
-from ..errors import BadValue, BrokenHome, Interrupted, Mismatch, WrongRequest
-from ..home import Home, only_owner
+from ..errors import BadValue, BrokenHome, Interrupted, Mismatch
+from ..home import Home
 from ..models.language_model import LanguageModel
 from ..models.load import load_model
 from ..records import Progress
@@ -25,6 +24,8 @@ from ..specs import Packing
 from ..store import catalogue, tokenized
 from ..store.database import Database
 from ..store.features import FeatureStore
+from .publishing import publishing
+from .runs import Runs
 
 Tell = Callable[[Progress], None]
 Notify = Callable[[str], None]
@@ -40,18 +41,23 @@ class Context:
         self.notify: Notify = lambda message: None
         self.stop = threading.Event()
         """Set from another thread when the job under way is to stop; jobs look at it after every batch."""
+        self.saving: Callable[[], None] = lambda: None
+        """Told before the state of a run is saved; raises where it is no longer this process's to write."""
         self.kept: Callable[[], None] = lambda: None
         """Told when the state of a run has been saved."""
+        self.runs = Runs(home.work)
+        """The saved state of runs."""
         self.on_token: Callable[[dict[str, Any]], None] = lambda token: None
         """Told of every token as it is generated."""
         self._models: dict[str, LanguageModel] = {}
         self._saes: dict[str, Sae] = {}
         self._tokens: dict[str, TokenStore] = {}
 
-    def for_job(self, tell: Tell, notify: Notify, stop: threading.Event) -> "Context":
+    def for_job(self, tell: Tell, notify: Notify, stop: threading.Event, job: records.Job | None = None) -> "Context":
         """The same home and loaded things for one job among several: its own ways to tell and to be stopped."""
         mine = copy.copy(self)
         mine.tell, mine.notify, mine.stop = tell, notify, stop
+        mine.runs = Runs(self.home.work, job)
         return mine
 
     @contextlib.contextmanager
@@ -167,22 +173,23 @@ class Context:
         return hookpoint
 
     def work_folder(self, name: str) -> Path:
-        """Where the state of a run that can be resumed is kept; there only when something has been."""
-        return self.home.work / name
+        """Where the state of a run that can be resumed is kept."""
+        return self.runs.folder(name)
 
     @contextlib.contextmanager
     def owning(self, name: str) -> Iterator[None]:
         """Be the only process with this run for the time of a block; WrongRequest when another has it."""
-        with contextlib.ExitStack() as stack:
-            if not stack.enter_context(only_owner(self.home.work / f"{name}.lock")):
-                raise WrongRequest(
-                    "this very run is under way in another process", "wait for it, or stop it and go on with it here"
-                )
+        with self.runs.owning(name):
+            self.saving()
             yield
 
     def clear_work(self, name: str) -> None:
-        """Remove such a folder."""
-        shutil.rmtree(self.home.work / name, ignore_errors=True)
+        """Remove the state of a run."""
+        self.runs.clear(name)
+
+    def publishing(self, kind: str, id: str) -> contextlib.AbstractContextManager[None]:
+        """A block in which a thing is made and listed: see `publishing.py`."""
+        return publishing(self.home, self.db, kind, id)
 
 
 def check_feature(feature: int, total: int) -> None:

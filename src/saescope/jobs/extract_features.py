@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .. import faults
 from ..errors import NameTaken
 from ..extraction.state import ExtractionState
 from ..extraction.sweep import Reader, blocks, flush, sweep
@@ -76,6 +77,7 @@ def _carry_out(job: Pass) -> dict[str, Any]:
     job.context.notify(f"vectorization batch size {tried.plan.size}: {tried.plan.why}")
     seconds["probe"] = job.elapsed - seconds["prepare"]
     swept = _sweep(job, tried, seconds)
+    faults.point("extract.swept")
     seconds |= {**swept.seconds, "weights": 0.0, "write": 0.0}
     records = []
     for part, state in zip(job.parts, swept.states, strict=True):
@@ -135,6 +137,7 @@ def _sweep(job: Pass, tried: Tried, before: dict[str, float]) -> _Swept:
         device=job.model.device,
     )
     for number, swept in enumerate(passes, 1):
+        faults.point("extract.block")
         at = start + swept.samples
         done.seconds |= swept.seconds
         if number == first:
@@ -146,6 +149,7 @@ def _sweep(job: Pass, tried: Tried, before: dict[str, float]) -> _Swept:
         clock = time.perf_counter()
         if at < stop and (clock - saved > save_interval(cost) or context.stop.is_set()):
             swept.batch_size = flush(readers, swept.batch_size)
+            context.saving()
             checkpoint.save_states(work, done.states, swept.batch_size)
             saved = time.perf_counter()
             cost = saved - clock
@@ -178,7 +182,7 @@ def _write(job: Pass, part: Part, state: ExtractionState, facts: WeightFacts) ->
     spec, context, model, dataset = job.spec, job.context, job.model_record, job.dataset
     context.tell(Progress("writing", 0, None, "features", part.name))
     id = new_id()
-    try:
+    with context.publishing("extractions", id):
         with context.home.making("extractions", id) as folder:
             examples = example_tables(state, job.rows, spec.include_special)
             write_extraction(folder, feature_table(state, facts), examples)
@@ -207,10 +211,6 @@ def _write(job: Pass, part: Part, state: ExtractionState, facts: WeightFacts) ->
             created=now(),
         )
         return _listed(record, spec, context)
-    except BaseException:
-        if all(listed.id != id for listed in catalogue.extractions(context.db)):  # stopped before it was listed
-            context.home.discard("extractions", id)
-        raise
 
 
 def _listed(record: Extraction, spec: ExtractFeatures, context: Context) -> Extraction:

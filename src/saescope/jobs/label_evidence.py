@@ -37,6 +37,10 @@ class Material:
     def fuzzing(self, seed: int) -> list[grading.Snippet]:
         return grading.fuzzing(self.text.index, self.held, seed)
 
+    def snippets(self, score: str, seed: int) -> list[grading.Snippet]:
+        """What a label is graded with for a score: detection or fuzzing."""
+        return self.detection(seed) if score == "detection" else self.fuzzing(seed)
+
 
 def materials(
     store: FeatureStore, chosen: Sequence[int], strings: list[str], seed: int, *, near: bool = True

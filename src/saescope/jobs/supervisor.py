@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import StudioError, WrongRequest
 from ..home import Home, write_whole
 from ..store.database import open_database
-from .serving import serving
+from .serving import supervising
 
 _STOP_SECONDS = 9.0
 _LONGEST_PAUSE = 30.0
@@ -57,20 +56,17 @@ class _Child:
 
 def serve(home: Home, host: str, port: int, say: Callable[[str], None], *, web: bool = True) -> None:
     """Serve a home until SIGTERM or Ctrl-C. WrongRequest where another process serves it already."""
-    slot = _free_slot(home)
-    open_database(home).close()  # made or brought up to date once, before both of them want to
-    token_file = home.work / f"token-{secrets.token_hex(8)}"
-    token = secrets.token_urlsafe(32)
-    write_whole(token_file, token.encode())
-    token_file.chmod(0o600)
-    children = [
-        _Child("worker", [sys.executable, "-m", "saescope.jobs.work", "--home", str(home.root), "--slot", str(slot)])
-    ]
-    if web:
-        words = [sys.executable, "-m", "saescope.web", "--home", str(home.root), "--host", host, "--port", str(port)]
-        children.append(_Child("web", [*words, "--token-file", str(token_file)]))
     going = threading.Event()
-    with _signals(going):
+    with _signals(going), supervising(home) as slot:
+        open_database(home).close()  # made or brought up to date once, before both of them want to
+        token_file = home.work / f"token-{slot}"
+        token = secrets.token_urlsafe(32)
+        write_whole(token_file, token.encode())
+        token_file.chmod(0o600)
+        children = [_Child("worker", _words("saescope.jobs.work", home, "--slot", slot))]
+        if web:
+            words = _words("saescope.web", home, "--host", host, "--port", port, "--token-file", token_file)
+            children.append(_Child("web", words))
         try:
             for child in children:
                 child.start()
@@ -84,6 +80,10 @@ def serve(home: Home, host: str, port: int, say: Callable[[str], None], *, web: 
             token_file.unlink(missing_ok=True)
 
 
+def _words(module: str, home: Home, *more: object) -> list[str]:
+    return [sys.executable, "-m", module, "--home", str(home.root), *map(str, more)]
+
+
 def _stop(children: list[_Child]) -> None:
     for child in children:
         if child.process is not None:
@@ -91,17 +91,6 @@ def _stop(children: list[_Child]) -> None:
     until = time.monotonic() + _STOP_SECONDS
     for child in children:
         child.stop(until)
-
-
-def _free_slot(home: Home) -> int:
-    """Which worker of the home this one will be: the only one on SQLite, any free number on PostgreSQL."""
-    if home.database_url is None:
-        with serving(home):
-            return 0
-    for slot in range(16):
-        with contextlib.suppress(StudioError), serving(home, slot):
-            return slot
-    raise WrongRequest("16 workers serve this home already", "stop one of them")
 
 
 @contextlib.contextmanager

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from .. import faults
 from ..data.tokens import TokenStore
 from ..errors import BadSource, BadValue, Interrupted, NotFound
 from ..fingerprint import content_hash
 from ..home import new_id
 from ..models.language_model import SIDE_BY_SIDE, LanguageModel
 from ..records import Dataset, Progress, SaeInfo, TrainStep
+from ..requests import only_estimated
 from ..sae.base import Sae
 from ..specs import TrainSae, TrainSaes
 from ..store import catalogue
@@ -34,6 +36,7 @@ from .clock import now
 from .context import Context
 from .evaluate_sae import reconstruction, spliced
 from .reading import Reading
+from .train_estimate import estimate
 
 _HELD_OUT = 64
 """Rows kept from training to measure on, at most; never more than a tenth of all."""
@@ -53,6 +56,8 @@ def run(spec: TrainSae | TrainSaes, context: Context, *, resume: bool = False) -
         raise BadValue("two of the SAEs would have the same name", "give each a name of its own")
     if len({lane.work for lane in lanes}) < len(lanes):
         raise BadValue("two of the SAEs differ in nothing but their names", "ask for one of them")
+    if only_estimated(spec):
+        return _Training(lanes, dataset, model, context).estimate()
     with contextlib.ExitStack() as stack:
         for lane in lanes:
             stack.enter_context(context.owning(lane.work))
@@ -94,7 +99,7 @@ def _lane(spec: TrainSae, model: LanguageModel, dataset: Dataset, context: Conte
     if leaving and SIDE_BY_SIDE in leaving:
         raise BadValue(f"a transcoder writes at one place, not at {leaving}", "name one of them")
     decisive = spec.model_dump(
-        mode="json", exclude={"name", "checkpoint_every", "metrics_every", "evaluate_every", "cache"}
+        mode="json", exclude={"name", "checkpoint_every", "metrics_every", "evaluate_every", "cache", "estimate"}
     )
     if spec.cache != "none":
         decisive["cache"] = spec.cache
@@ -128,6 +133,12 @@ class _Training:
     context: Context
     began: float = field(default_factory=time.perf_counter)
 
+    def estimate(self) -> dict[str, Any]:
+        """What it would take; nothing is trained."""
+        rows, training, held_out = self._rows()
+        reading = self._reading(self.lanes, rows)
+        return estimate([lane.trainer for lane in self.lanes], reading, training, len(held_out), self.context)
+
     def carry_out(self, resume: bool) -> list[dict[str, Any]]:
         spec, context = self.lanes[0].spec, self.context
         for lane in self.lanes:
@@ -135,11 +146,9 @@ class _Training:
             if not (again and self._finished_before(lane)):
                 catalogue.name_free(context.db, "sae", lane.name)
         going = [lane for lane in self.lanes if lane.document is None]
-        rows = context.tokens(self.dataset, self.model, spec.context, spec.packing)
-        training, held_out = _split(rows, spec)
+        rows, training, held_out = self._rows()
         self._take_up(going, resume)
-        places = [part for lane in going for name in (lane.spec.hookpoint, lane.target) for part in name.split("+")]
-        reading = Reading(self.model, rows, tuple(dict.fromkeys(places)), spec.include_special, context.tell)
+        reading = self._reading(going, rows)
         reading.caches = self._caches(reading, spec)
         if going:
             self._train(going, reading, training)
@@ -149,6 +158,17 @@ class _Training:
         return [lane.document for lane in self.lanes if lane.document is not None]
 
     # ---- before ----
+
+    def _rows(self) -> tuple[TokenStore, np.ndarray, np.ndarray]:
+        """The tokenized dataset, which of its rows to train on, and which to measure on."""
+        spec = self.lanes[0].spec
+        rows = self.context.tokens(self.dataset, self.model, spec.context, spec.packing)
+        return rows, *_split(rows, spec)
+
+    def _reading(self, lanes: list[_Lane], rows: TokenStore) -> Reading:
+        places = [part for lane in lanes for name in (lane.spec.hookpoint, lane.target) for part in name.split("+")]
+        special = self.lanes[0].spec.include_special
+        return Reading(self.model, rows, tuple(dict.fromkeys(places)), special, self.context.tell)
 
     def _finished_before(self, lane: _Lane) -> bool:
         """Whether an earlier try of this very run has kept the SAE already, before it was stopped."""
@@ -236,6 +256,7 @@ class _Training:
             for lane in lanes:
                 if lane.trainer.steps < step:
                     self._step(lane, batch[:, columns[lane.spec.hookpoint]], batch, columns, reading)
+            faults.point("train.step")
             if step % _TOLD_EVERY == 0 or step == total:
                 self._tell(lanes, step, total)
             if step == total or step % spec.checkpoint_every == 0 or self.context.stop.is_set():
@@ -281,6 +302,7 @@ class _Training:
         return spliced(sae, self.model, reading.rows, chosen, spec.hookpoint, lane.target, spec.include_special)
 
     def _checkpoint(self, lanes: list[_Lane]) -> None:
+        self.context.saving()
         for lane in lanes:
             lane.lines.sync()
             lane.checkpoints.save(lane.trainer.steps, *lane.trainer.state())
@@ -297,6 +319,7 @@ class _Training:
 
     def _finish(self, lane: _Lane, reading: Reading, held_out: np.ndarray, seconds: float) -> None:
         """Measure on rows held out, then into the home and the catalogue."""
+        faults.point("train.trained")
         context, trainer, spec = self.context, lane.trainer, lane.spec
         context.tell(Progress("measuring", 0, len(held_out), "samples", lane.name))
         about = {"model_name": spec.model, "hook_name": spec.hookpoint, "run": lane.work}

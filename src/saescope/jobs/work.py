@@ -23,6 +23,8 @@ from .worker import Worker
 
 _GRACE_SECONDS = 8.0
 """How long running jobs have to come to where they are whole."""
+_PREDECESSOR_SECONDS = 20.0
+"""How long a worker whose server was killed may take to go before this one, which takes its place, gives up."""
 
 
 def main() -> int:
@@ -37,7 +39,7 @@ def main() -> int:
     threading.Thread(target=_until_input_ends, args=(going,), daemon=True).start()
     home = Home(arguments.home)
     try:
-        with serving(home, arguments.slot), open_database(home) as db:
+        with serving(home, arguments.slot, _PREDECESSOR_SECONDS), open_database(home) as db:
             owner = f"{socket.gethostname()}:{home.root}:{arguments.slot}"
             jobs.abandon(db, owner)  # of our predecessor, who is gone: we have his lock
             context = Context(home, db)

@@ -11,13 +11,13 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import exc
 
-from ..errors import BrokenHome, Interrupted, NoSpace, StudioError, Unreachable
-from ..home import Home, no_space
+from ..errors import BrokenHome, Interrupted, NoMemory, NoSpace, StudioError, Unreachable
+from ..home import Home, no_space, runs_of
 from ..records import Job, Progress
 from ..store import catalogue, jobs
 from ..store.database import Database
@@ -25,9 +25,12 @@ from ..store.show import show_dataset, show_model, show_sae
 from . import verbs
 from .context import Context
 from .progress import Meter
+from .publishing import remove_leftovers
+from .runs import remove
 
 POLL_SECONDS = 0.1
 LLM_THREADS = 2
+_AGAIN_SECONDS = 0.5
 
 _OWN_PHASES = ("extracting", "training")
 """Phases that look at `stop` themselves, where what they keep is whole."""
@@ -70,12 +73,14 @@ def carry_out(
         with contextlib.suppress(jobs.Fenced, StudioError):
             jobs.say(db, job, message)
 
-    working = context.for_job(told, noted, stop)
+    working = context.for_job(told, noted, stop, job)
+    working.saving = lambda: jobs.check(db, job)
     working.kept = lambda: jobs.progressed(db, job)
     try:
         with jobs.holding(job), _heart(db, job, meter, stop, going):
+            remove_leftovers(context.home, db)
             result = _made_before(job, context) or _run(job, working, options)
-        jobs.end(db, job, "succeeded", result=result)
+        _written(lambda: jobs.end(db, job, "succeeded", result=result), going)
         return result
     except jobs.Fenced:
         raise
@@ -100,26 +105,47 @@ def translated(home: Home) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not verbs.memory_ran_out(error):
             raise
-        raise NoSpace("memory ran out", "use a smaller batch, context or SAE, or a machine with more") from None
+        raise NoMemory("memory ran out", "use a smaller batch, context or SAE, or a machine with more") from None
 
 
 def _ended(db: Database, job: Job, error: BaseException, going: threading.Event | None) -> None:
     """Write how a job ended that did not succeed."""
-    told_to_go = going is not None and going.is_set()
-    with contextlib.suppress(jobs.Fenced, StudioError):
+
+    def write() -> None:
         if isinstance(error, Unreachable) and "SAESCOPE_DATABASE_URL" in error.hint:
             jobs.give_back(db, job)  # the database was gone: begun again when it is there
         elif isinstance(error, (Interrupted, KeyboardInterrupt)):
-            if told_to_go and not jobs.job(db, job.id).cancel:
+            if going is not None and going.is_set() and not jobs.job(db, job.id).cancel:
                 jobs.give_back(db, job)
             else:
                 jobs.end(db, job, "cancelled")
+        elif isinstance(error, NoSpace) and not isinstance(error, NoMemory) and going is not None:
+            jobs.pause(db, job, error.to_json()["error"])  # a terminal is told instead
         elif isinstance(error, StudioError):
             jobs.end(db, job, "failed", error=error.to_json()["error"])
         else:
             what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             hint = "this is our fault, not yours: please report it"
             jobs.end(db, job, "failed", error={"kind": "internal", "message": what, "hint": hint})
+
+    with contextlib.suppress(jobs.Fenced, StudioError):
+        _written(write, going)
+
+
+def _written(write: Callable[[], None], going: threading.Event | None) -> None:
+    """Have the job's row written, where its database is away or the disk is full as soon as it can be.
+
+    Given up when its lease has run out: then it is taken again. Of a write that was lost on the way it is not known
+    whether it was made; made twice, the second finds the row fenced.
+    """
+    until = time.monotonic() + jobs.LEASE_SECONDS
+    while True:
+        try:
+            return write()
+        except (StudioError, exc.SQLAlchemyError):
+            if time.monotonic() > until or (going is not None and going.is_set()):
+                raise
+            time.sleep(_AGAIN_SECONDS)
 
 
 @contextlib.contextmanager
@@ -154,20 +180,25 @@ def _made_before(job: Job, context: Context) -> dict[str, Any] | None:
     several = job.verb == "train_saes" or len(job.spec.get("saes") or ()) > 1
     if not job.made or several:
         return None
-    made = job.made[-1]
     try:
-        if made["kind"] == "dataset":
-            return show_dataset(
-                catalogue.dataset(context.db, made["name"]), context.home, lambda model, tokens: None, None, None
-            )
-        if made["kind"] == "model":
-            return show_model(catalogue.model(context.db, made["name"]))
-        if made["kind"] == "sae":
-            record = catalogue.sae(context.db, made["name"])
-            return {**show_sae(record, context.home), "sae": record.name, **record.metrics}
-        return {"extraction": made["name"], **catalogue.extraction(context.db, made["name"]).to_json()}
+        document = _document(job.made[-1], context)
     except StudioError:
         return None  # removed since
+    for folder in runs_of(context.home.work, job.id):
+        remove(folder)
+    return document
+
+
+def _document(made: dict[str, str], context: Context) -> dict[str, Any]:
+    if made["kind"] == "dataset":
+        record = catalogue.dataset(context.db, made["name"])
+        return show_dataset(record, context.home, lambda model, tokens: None, None, None)
+    if made["kind"] == "model":
+        return show_model(catalogue.model(context.db, made["name"]))
+    if made["kind"] == "sae":
+        record = catalogue.sae(context.db, made["name"])
+        return {**show_sae(record, context.home), "sae": record.name, **record.metrics}
+    return {"extraction": made["name"], **catalogue.extraction(context.db, made["name"]).to_json()}
 
 
 class Worker:

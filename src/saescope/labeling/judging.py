@@ -4,7 +4,7 @@ Who carries the questions there (a server, a cache, a test) is a `Model`; this f
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..records import Label, Score
 from .evidence import ExampleText, FeatureText
@@ -19,13 +19,21 @@ _STRATA = (("top", 8), ("q4", 4), ("q3", 4), ("q2", 2), ("q1", 2))
 _SILENT = 6
 
 
+class Failed(NamedTuple):
+    """No answer, or none that can be read."""
+
+    reason: str
+    raw: str | None = None
+    """What was answered, as it came."""
+
+
 class Model(Protocol):
     """Somebody who answers."""
 
     name: str
 
-    def ask(self, questions: Sequence[Rendered]) -> list[str | None]:
-        """One answer for each question, in order; None for one that failed."""
+    def ask(self, questions: Sequence[Rendered]) -> Sequence[str | Failed | None]:
+        """One answer for each question, in order; Failed or None for one that failed."""
         ...
 
 
@@ -58,18 +66,19 @@ def _marked(example: ExampleText, whole: float) -> str:
 
 def explain(
     model: Model, prompt: Prompt, features: Sequence[tuple[FeatureText, Sequence[ExampleText]]], source: str
-) -> list[Label | None]:
-    """A label for each feature; None where there was no answer, or none that can be read."""
+) -> list[Label | Failed]:
+    """A label for each feature; Failed where there was no answer, or none that can be read."""
     answers = model.ask([explain_question(prompt, feature, near) for feature, near in features])
-    labels: list[Label | None] = []
+    labels: list[Label | Failed] = []
     for (feature, _), answer in zip(features, answers, strict=True):
-        text = read_label(answer) if answer is not None else None
+        text = read_label(answer) if isinstance(answer, str) else None
         used = tuple(sorted({e.sample for e in feature.examples if e.sample is not None}))
-        labels.append(
-            None
-            if text is None
-            else Label(feature.index, text, source, model.name, "", prompt=prompt.version, samples=used)
-        )
+        if text is not None:
+            labels.append(Label(feature.index, text, source, model.name, "", prompt=prompt.version, samples=used))
+        elif isinstance(answer, str):
+            labels.append(Failed("an answer that cannot be read", answer))
+        else:
+            labels.append(answer or Failed("no answer"))
     return labels
 
 
@@ -80,7 +89,7 @@ def judge_questions(prompt: Prompt, label: str, snippets: Sequence[Snippet]) -> 
     for call in range(calls):
         some = snippets[call * len(snippets) // calls : (call + 1) * len(snippets) // calls]
         lines = [f"{at}. {snippet(each.tokens, each.marks)}" for at, each in enumerate(some, 1)]
-        rendered = prompt.render(label=data_block([label]), snippets=data_block(lines), count=str(len(some)))
+        rendered = prompt.render(len(some), label=data_block([label]), snippets=data_block(lines))
         questions.append((rendered, len(some)))
     return questions
 
@@ -94,7 +103,7 @@ def judge(model: Model, prompt: Prompt, asked: Sequence[tuple[str, Sequence[Snip
         told: list[bool | None] = []
         for _, count in batch:
             answer = next(answers)
-            read = read_answers(answer, count) if answer is not None else None
+            read = read_answers(answer, count) if isinstance(answer, str) else None
             told.extend(read if read is not None else [None] * count)
         scores.append(balanced(told, snippets, model.name))
     return scores

@@ -21,14 +21,36 @@ NEEDS = {
 }
 """Every prompt of the package, and the placeholders that it cannot do without."""
 _KNOWN = {"active", "silent", "writes", "label", "snippets", "count"}
+_DECODER = json.JSONDecoder()
 _PARTS = re.compile(r"\A\s*# system\n(?P<system>.*?)^# user\n(?P<user>.*)\Z", re.DOTALL | re.MULTILINE)
 
 
 class Rendered(NamedTuple):
-    """What is sent."""
+    """What is sent, and what has to come back."""
 
     system: str
     user: str
+    numbers: int = 0
+    """How many numbers an answer has; 0 for a label."""
+    largest: int = 1
+    """They go from 0 to this."""
+
+    def accepts(self, answer: str) -> bool:
+        """Whether an answer is what was asked for."""
+        return (read_numbers(answer, self.numbers, self.largest) if self.numbers else read_label(answer)) is not None
+
+    @property
+    def schema(self) -> dict[str, object]:
+        """The form of the answer, as a JSON schema."""
+        number = {"type": "integer", "minimum": 0, "maximum": self.largest}
+        numbers = {"type": "array", "items": number, "minItems": self.numbers, "maxItems": self.numbers}
+        name, value = ("answers", numbers) if self.numbers else ("label", {"type": "string"})
+        return {"type": "object", "properties": {name: value}, "required": [name], "additionalProperties": False}
+
+    @property
+    def max_tokens(self) -> int:
+        """Room for the answer, and for some words around it."""
+        return 60 + 4 * self.numbers if self.numbers else 200
 
 
 @dataclass(frozen=True)
@@ -43,11 +65,13 @@ class Prompt:
         """NAME@HASH: another text is another version."""
         return f"{self.name}@{hashlib.blake2b(self.text.encode(), digest_size=4).hexdigest()}"
 
-    def render(self, **values: str) -> Rendered:
+    def render(self, count: int = 0, largest: int = 1, **values: str) -> Rendered:
         """Fill it in. What is filled in is never looked at for placeholders."""
         parts = _PARTS.match(self.text)
         assert parts is not None
-        return Rendered(*(Template(parts[part]).substitute(values).strip() for part in ("system", "user")))
+        values |= {"count": str(count)} if count else {}
+        texts = [Template(parts[part]).substitute(values).strip() for part in ("system", "user")]
+        return Rendered(texts[0], texts[1], count, largest)
 
 
 def load_prompt(source: str, kind: str) -> Prompt:
@@ -111,22 +135,34 @@ def read_label(answer: str) -> str | None:
     return text[:200] or None
 
 
+def read_numbers(answer: str, count: int, largest: int = 1) -> list[int] | None:
+    """Exactly `count` whole numbers from 0 to `largest`; anything else is no answer at all."""
+    values = _json(answer).get("answers")
+    if not isinstance(values, list) or len(values) != count:
+        return None
+    sound = all(isinstance(value, int) and 0 <= value <= largest for value in values)
+    return [int(value) for value in values] if sound else None
+
+
 def read_answers(answer: str, count: int) -> list[bool] | None:
     """Exactly `count` yes or no; anything else is no answer at all."""
-    values = _json(answer).get("answers")
-    if not isinstance(values, list) or len(values) != count or any(value not in (0, 1) for value in values):
-        return None
-    return [bool(value) for value in values]
+    numbers = read_numbers(answer, count)
+    return None if numbers is None else [bool(number) for number in numbers]
 
 
 def _json(answer: str) -> dict[str, object]:
-    """The one JSON object in an answer, a fence or words around it allowed; nothing else is guessed."""
-    start, end = answer.find("{"), answer.rfind("}")
-    try:
-        value = json.loads(answer[start : end + 1]) if start >= 0 else {}
-    except (ValueError, RecursionError):
+    """The JSON object in an answer: thoughts, a fence or words around it are cut off; nothing else is guessed."""
+    text = answer.rpartition("</think>")[2]
+    start, end = text.find("{"), text.rfind("}")
+    if start < 0:
         return {}
-    return value if isinstance(value, dict) else {}
+    for piece in (text[start : end + 1], text[start:]):
+        try:
+            value, _ = _DECODER.raw_decode(piece)
+        except (ValueError, RecursionError):
+            continue
+        return value if isinstance(value, dict) else {}
+    return {}
 
 
 def _one_line(token: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..errors import BadSource, BadValue, NoSpace, Unreachable
+from ..errors import BadSource, BadValue, NoMemory, Unreachable
 from ..fingerprint import content_hash, file_hash, tokenizer_fingerprint
 from ..records import Progress
 from .allocator import give_back_memory, keep_freed_memory
@@ -111,7 +111,7 @@ def _load(
             give_back_memory()
         model.to(device)
     except (torch.OutOfMemoryError, MemoryError):
-        raise NoSpace(
+        raise NoMemory(
             f"not enough memory for the model on {device}", "use --quantize int8 or a smaller model"
         ) from None
     parts = (weights, str(kind), quantize, tokenizer_fingerprint(tokenizer))

@@ -1,6 +1,7 @@
 """Sparse autoencoders: one contract, one file per kind, and the files they are kept in."""
 
-from .base import Active, Sae, SaeConfig
+from .active import Active
+from .base import Sae, SaeConfig
 from .batch_topk import BatchTopK
 from .files import export_sae, load_sae, read_sae, save_sae
 from .jumprelu import JumpReLU

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .base import Active, Sae
-from .topk import TopK, largest
+from .active import Active, largest
+from .base import Sae
+from .topk import TopK
 
 
 class AbsTopK(Sae):
@@ -30,6 +31,10 @@ class AbsTopK(Sae):
         values = pre.gather(1, indices)
         rows, places = (values != 0).nonzero(as_tuple=True)
         return Active(rows, indices[rows, places], values[rows, places])
+
+    @property
+    def _screens(self) -> bool:
+        return False
 
 
 def split_signs(sae: AbsTopK) -> TopK:

@@ -29,7 +29,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..packed import PackedLinear, can_pack
+from ..packed import PackedLinear, can_pack_wide
+from .active import Active, above
+from .screen import Screen, can_screen
 
 Normalisation = Literal["none", "layer_norm", "constant_norm_rescale"]
 
@@ -42,14 +44,6 @@ half more on some machines.
 _TILE_CELLS = 1 << 26
 _PACKED_CELLS = 1 << 28
 """Encoder weights are packed up to this number of cells (1 GiB): packing keeps a second copy."""
-
-
-class Active(NamedTuple):
-    """The non-zero activations of a batch, ordered by row, then by feature."""
-
-    rows: Int[Tensor, "n"]
-    features: Int[Tensor, "n"]
-    values: Float[Tensor, "n"]
 
 
 @dataclass(frozen=True)
@@ -136,6 +130,7 @@ class Sae(nn.Module):
         for name in self.shapes(cfg):
             self.register_parameter(name, nn.Parameter(weights[name], requires_grad=False))
         self._packed: PackedLinear | None = None
+        self._screen: Screen | None = None
 
     @classmethod
     def shapes(cls, cfg: SaeConfig) -> dict[str, tuple[int, ...]]:
@@ -173,8 +168,12 @@ class Sae(nn.Module):
 
     def pack(self) -> "Sae":
         """Lay out the encoder for `active`, as a second copy, where that is quicker; the weights must not change."""
-        if can_pack(self.W_enc) and self.W_enc.numel() <= _PACKED_CELLS:
-            # beside the module's own parameters: it is none of them, and no file should hold it
+        # beside the module's own parameters: it is none of them, and no file should hold it
+        if self.W_enc.numel() > _PACKED_CELLS:
+            return self
+        if self._screens and can_screen(self.W_enc):
+            object.__setattr__(self, "_screen", Screen(self.W_enc.T, self.b_enc, self.tile_rows))
+        elif can_pack_wide(self.W_enc):
             object.__setattr__(self, "_packed", PackedLinear(self.W_enc.T, self.b_enc, self.tile_rows))
         return self
 
@@ -208,6 +207,8 @@ class Sae(nn.Module):
 
         A row's answer does not depend, to the last bit, on the rows beside it: tiles all have one shape.
         """
+        if self._screen is not None and len(x):
+            return self._screened(self._screen, self._inputs(x)[0].contiguous())
         tiles = [self._sparse(pre) for pre in self._tiles(x)]
         if not tiles:
             none = torch.empty(0, dtype=torch.long, device=self.W_enc.device)
@@ -326,6 +327,15 @@ class Sae(nn.Module):
         """The same, as columns."""
         raise NotImplementedError
 
+    @property
+    def _screens(self) -> bool:
+        """Whether `_screened` is there, and pays."""
+        return False
+
+    def _screened(self, screen: Screen, z: Float[Tensor, "rows d_in"]) -> Active:
+        """The non-zero activations by a screen of the encoder, for the kinds of which few pre-activations matter."""
+        raise NotImplementedError
+
 
 class ThresholdSae(Sae):
     """The kinds whose feature is relu(pre) where pre > threshold (strictly), and 0 elsewhere."""
@@ -343,37 +353,12 @@ class ThresholdSae(Sae):
     def _sparse(self, pre: Float[Tensor, "rows d_sae"]) -> Active:
         return above(pre, self._limit())
 
+    @property
+    def _screens(self) -> bool:
+        return True
+
+    def _screened(self, screen: Screen, z: Float[Tensor, "rows d_in"]) -> Active:
+        return screen.above(z, self._limit())
+
     def _limit(self) -> Tensor:
         return self.threshold.clamp(min=0)
-
-
-def above(pre: Float[Tensor, "rows d_sae"], limit: Float[Tensor, "#d_sae"]) -> Active:
-    """The entries of `pre` that exceed their feature's limit, or one limit for all, as columns.
-
-    A compiled loop on the CPU, tensors elsewhere: the same answer.
-    """
-    if pre.device.type == "cpu" and pre.dtype == torch.float32 and not pre.requires_grad:
-        from . import kernels
-
-        threads = torch.get_num_threads()
-        limits = limit.detach().to(pre.dtype).expand(pre.shape[1]).contiguous()
-        columns = kernels.above(pre.contiguous().numpy(), limits.numpy(), threads)
-        return Active(*map(torch.from_numpy, columns))
-    return above_in_tensors(pre, limit)
-
-
-def above_in_tensors(pre: Float[Tensor, "rows d_sae"], limit: Float[Tensor, "#d_sae"]) -> Active:
-    """`above`, the reference and the way of a GPU.
-
-    Eight yes/no bytes are looked at as one word, which makes torch's slow search for non-zeros eight times
-    shorter.
-    """
-    mask = pre > limit
-    if mask.shape[1] % 8:
-        flat = mask.view(-1).nonzero().squeeze(1)
-    else:
-        words = mask.view(-1).view(torch.int64).nonzero().squeeze(1)
-        hits = mask.view(-1, 8)[words].nonzero()
-        flat = words[hits[:, 0]] * 8 + hits[:, 1]
-    rows = torch.div(flat, pre.shape[1], rounding_mode="floor")
-    return Active(rows, flat - rows * pre.shape[1], pre.reshape(-1)[flat])

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from .base import Active, Sae, above
+from .active import Active, above
+from .base import Sae
 
 
 class Gated(Sae):

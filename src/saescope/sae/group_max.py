@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .base import Active, Sae
+from .active import Active
+from .base import Sae
 
 
 class GroupMax(Sae):

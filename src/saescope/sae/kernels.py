@@ -1,7 +1,7 @@
 """Finding the few active among many pre-activations, as compiled loops for the CPU.
 
 They walk through a tile that is still in the cache, row by row, one share of the rows for each thread. Their answers
-are those of the tensor versions in `topk.py` and `base.py` to the last bit, order included; the k largest of 16,384 are
+are those of the tensor versions in `active.py` to the last bit, order included; the k largest of 16,384 are
 found six times sooner.
 """
 
@@ -132,3 +132,172 @@ def above(pre, limit, threads):
     columns = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.float32)
     _gather_above(pre, limit, counts, starts, *columns, threads)
     return columns
+
+
+# ---- screened: the tile is a product in bfloat16, seen as int16 bits; what may be large is computed again ----
+
+_UNIT = 2.0**-8
+"""u of `screen.py`."""
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _dot(a, b):
+    total = np.float32(0)
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _squared_length(row, scale):
+    total = np.float32(0)
+    for i in range(len(row)):
+        total += (row[i] * scale[i]) * (row[i] * scale[i])
+    return total
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def row_lengths(matrix, scale, lengths, threads):
+    """lengths [rows]: the norm of each row of matrix * scale."""
+    rows = len(matrix)
+    for part in prange(threads):
+        for r in range(rows * part // threads, rows * (part + 1) // threads):
+            lengths[r] = np.sqrt(_squared_length(matrix[r], scale))
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def screened_largest(bits, x, encoder, bias, error, reach, values, indices, unsure, threads):
+    """The k largest of each row of x @ encoder.T + bias that are positive, by index; places left over hold 0.
+
+    bits [rows, d_sae]: the same product, off by error [rows] * reach [d_sae] at most (reach 1 at most) before it was
+    rounded. Some k of a row's values reach a number b; the k-th largest of the exact ones is at most error below it,
+    and every value of the product that may be one of these at most twice that. The k are made sure of first: their
+    least is what others have to be able to reach. unsure [rows]: where b - 2 error is not above zero; nothing is said.
+    """
+    rows, n = bits.shape
+    k = values.shape[1]
+    lanes = _LANES
+    while lanes < 4 * k:
+        lanes *= 2
+    lanes = min(lanes, n)
+    for part in prange(threads):
+        maxima = np.empty(lanes, dtype=np.int16)
+        where = np.empty(n, dtype=np.int64)
+        near = np.empty(n, dtype=np.int32)
+        floats = near.view(np.float32)
+        exact = np.empty(n, dtype=np.float32)
+        sure = np.empty(n, dtype=np.float32)
+        word = np.empty(1, dtype=np.int32)
+        number = word.view(np.float32)
+        for r in range(rows * part // threads, rows * (part + 1) // threads):
+            row = bits[r]
+            word[0] = np.int32(_bound(row, k, lanes, maxima)) << 16
+            reached = number[0]
+            limit = reached * np.float32(1 - 4 * _UNIT) - np.float32(2) * error[r]
+            unsure[r] = not limit > 0
+            if unsure[r]:
+                continue
+            number[0] = limit
+            bound = np.int16(word[0] >> 16)
+            count = 0
+            for block in range(n // _BLOCK):
+                hit = False
+                for at in range(block * _BLOCK, block * _BLOCK + _BLOCK):
+                    hit |= row[at] >= bound
+                if hit:
+                    for at in range(block * _BLOCK, block * _BLOCK + _BLOCK):
+                        if row[at] >= bound:
+                            where[count] = at
+                            near[count] = np.int32(row[at]) << 16
+                            count += 1
+            for at in range(n // _BLOCK * _BLOCK, n):
+                if row[at] >= bound:
+                    where[count] = at
+                    near[count] = np.int32(row[at]) << 16
+                    count += 1
+            first = 0
+            for i in range(count):
+                if floats[i] >= reached:
+                    exact[i] = sure[first] = _dot(x[r], encoder[where[i]]) + bias[where[i]]
+                    first += 1
+            least = np.partition(sure[:first], first - k)[first - k]
+            left = 0
+            for i in range(count):
+                if floats[i] < reached:
+                    most = floats[i] * np.float32(1 + 2 * _UNIT) + error[r] * reach[where[i]]
+                    if most < least:
+                        continue
+                    exact[i] = _dot(x[r], encoder[where[i]]) + bias[where[i]]
+                exact[left], where[left] = exact[i], where[i]
+                left += 1
+            edge = np.partition(exact[:left], left - k)[left - k]
+            room = k
+            for i in range(left):
+                room -= exact[i] > edge
+            kept = 0
+            for i in range(left):
+                if exact[i] > edge or (exact[i] == edge and room > 0):
+                    room -= exact[i] == edge
+                    values[r, kept] = exact[i] if exact[i] > 0 else np.float32(0)
+                    indices[r, kept] = where[i]
+                    kept += 1
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _count_screened(bits, limit, counts, threads):
+    """How many of each block of _BLOCK features are at or above their limits: counts [rows, blocks]."""
+    rows, n = bits.shape
+    for part in prange(threads):
+        for r in range(rows * part // threads, rows * (part + 1) // threads):
+            row = bits[r]
+            for block in range(counts.shape[1]):
+                low = block * _BLOCK
+                found = np.int32(0)
+                for at in range(low, min(low + _BLOCK, n)):
+                    found += row[at] >= limit[at]
+                counts[r, block] = found
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def _gather_screened(bits, limit, counts, starts, rows_out, features, threads):
+    """Write where the entries are that `_count_screened` counted; those of row r begin at starts[r]."""
+    rows, n = bits.shape
+    for part in prange(threads):
+        for r in range(rows * part // threads, rows * (part + 1) // threads):
+            row = bits[r]
+            at = starts[r]
+            for block in range(counts.shape[1]):
+                if counts[r, block] == 0:
+                    continue
+                low = block * _BLOCK
+                for f in range(low, min(low + _BLOCK, n)):
+                    if row[f] >= limit[f]:
+                        rows_out[at] = r
+                        features[at] = f
+                        at += 1
+
+
+def screened_above(bits, limit, most, threads):
+    """Rows and features of the entries of bits [rows, d_sae] at or above limit [d_sae], both int16 that compare as the
+    numbers do. None where there are more than `most`.
+    """
+    rows, n = bits.shape
+    counts = np.empty((rows, -(-n // _BLOCK)), dtype=np.int32)
+    _count_screened(bits, limit, counts, threads)
+    ends = counts.sum(1, dtype=np.int64).cumsum()
+    total = int(ends[-1]) if rows else 0
+    if total > most:
+        return None
+    starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1])) if rows else ends
+    columns = np.empty(total, np.int64), np.empty(total, np.int64)
+    _gather_screened(bits, limit, counts, starts, *columns, threads)
+    return columns
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def single_products(rows, features, x, encoder, bias, values, threads):
+    """values [n] of x @ encoder.T + bias at these rows and features."""
+    n = len(rows)
+    for part in prange(threads):
+        for i in range(n * part // threads, n * (part + 1) // threads):
+            values[i] = _dot(x[rows[i]], encoder[features[i]]) + bias[features[i]]

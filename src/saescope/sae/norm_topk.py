@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .base import Active, Sae
-from .topk import largest
+from .active import Active, largest
+from .base import Sae
 
 
 class NormTopK(Sae):

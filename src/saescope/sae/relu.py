@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .base import Active, Sae, above
+from .active import Active, above
+from .base import Sae
 
 
 class ReLU(Sae):

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .base import Active, Sae
+from .active import Active, largest, strongest
+from .base import Sae
+from .screen import Screen
 
 
 class TopK(Sae):
@@ -42,41 +44,11 @@ class TopK(Sae):
         return torch.zeros_like(flat).scatter_(1, indices, torch.relu(values)).view(pre.shape)
 
     def _sparse(self, pre: Float[Tensor, "rows d_sae"]) -> Active:
-        values, indices = largest(pre, self.cfg.k or 0)
-        rows, places = (values > 0).nonzero(as_tuple=True)
-        return Active(rows, indices[rows, places], values[rows, places])
+        return strongest(*largest(pre, self.cfg.k or 0))
 
+    @property
+    def _screens(self) -> bool:
+        return 8 * (self.cfg.k or 0) <= self.d_sae
 
-def largest(pre: Float[Tensor, "rows d_sae"], k: int) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
-    """The k largest of each row, by index; among equals at the edge the lowest indices win.
-
-    A compiled loop on the CPU, tensors elsewhere: the same answer.
-    """
-    width = pre.shape[1]
-    if k >= width:
-        return pre, torch.arange(width, device=pre.device).expand_as(pre)
-    if pre.device.type == "cpu" and pre.dtype == torch.float32 and not pre.requires_grad:
-        return _compiled(pre, k)
-    return _tensors(pre, k)
-
-
-def _compiled(pre: Float[Tensor, "rows d_sae"], k: int) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
-    from . import kernels
-
-    values, indices = pre.new_empty(len(pre), k), torch.empty(len(pre), k, dtype=torch.long)
-    kernels.largest(pre.contiguous().numpy(), k, values.numpy(), indices.numpy(), torch.get_num_threads())
-    return values, indices
-
-
-def _tensors(pre: Float[Tensor, "rows d_sae"], k: int) -> tuple[Float[Tensor, "rows k"], Int[Tensor, "rows k"]]:
-    """One more than k is looked for: only where the k-th and the next are equal is there a choice to make, and
-    only those few rows are sorted in full.
-    """
-    values, indices = torch.topk(pre, k + 1)
-    tied = ((values[:, k - 1] == values[:, k]) & (values[:, k] > 0)).nonzero().squeeze(1)
-    indices = indices[:, :k]
-    if len(tied):
-        order = torch.sort(pre[tied], dim=1, descending=True, stable=True).indices
-        indices[tied] = order[:, :k]
-    indices = indices.sort(dim=1).values
-    return pre.gather(1, indices), indices
+    def _screened(self, screen: Screen, z: Float[Tensor, "rows d_in"]) -> Active:
+        return strongest(*screen.largest(z, self.cfg.k or 0))

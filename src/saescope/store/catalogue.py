@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from .. import faults
 from ..errors import NameTaken, NotFound, WrongRequest
 from ..records import Dataset, Extraction, Model, SaeInfo
 from . import schema
@@ -115,6 +116,13 @@ def newest_extraction(db: Database, sae_name: str) -> Extraction | None:
     return made[-1] if made else None
 
 
+def listed(db: Database, kind: KindName, id: str) -> bool:
+    """Whether something of that kind has that id."""
+    table = _KINDS[kind].table
+    with db.reading() as connection:
+        return connection.scalar(sa.select(table.c.id).where(table.c.id == id)) is not None
+
+
 def name_free(db: Database, kind: KindName, name: str) -> None:
     """Raise NameTaken when something of that kind already has that name."""
     with db.reading() as connection:
@@ -172,6 +180,8 @@ def _add(db: Database, kind: _Kind[R], record: R) -> None:
             note(connection, kind.word, record.id, record.name)
         except exc.IntegrityError as error:
             raise _taken(kind, record.name) from error
+        faults.point("listing.writing")
+    faults.point("listing.committed")
 
 
 def _one(db: Database, kind: _Kind[R], name: str) -> R:

@@ -18,6 +18,9 @@ from ..errors import BadValue, BrokenHome, NoSpace, StudioError, Unreachable, Wr
 from ..home import Home
 from . import schema, sqlite
 
+IDLE_SECONDS = 30.0
+"""How long a transaction on PostgreSQL may wait for its process, before it is given up with the rows it holds."""
+
 
 class Database:
     """An open catalogue; thread-safe, and closed with `close()` or a `with` block."""
@@ -137,6 +140,13 @@ def _postgresql(address: str, *, read_only: bool) -> Database:
         connect_args={"connect_timeout": 10},
         execution_options={"postgresql_readonly": read_only},
     )
+
+    @event.listens_for(engine, "connect")
+    def _(connection: Any, record: Any) -> None:
+        with connection.cursor() as cursor:  # frozen in a transaction, it would hold up others
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {int(1000 * IDLE_SECONDS)}")
+        connection.commit()
+
     return Database(engine, url.render_as_string(hide_password=True), read_only=read_only)
 
 

@@ -1,8 +1,10 @@
 """Durable jobs: one table, a lease on every running row, and every write of a worker fenced by its attempt.
 
     queued -> running -> succeeded | failed | cancelled
-                ^  |
-                +--+  taken again when its lease has run out: its worker is gone
+       ^        ^  |
+       |        +--+  taken again when its lease has run out: its worker is gone
+       +-----------+  given back: its worker is told to go, its database was away, or the disk is full; then with the
+                      reason in `error`, and not before its `lease_until`
 
 A worker claims a row by one UPDATE … RETURNING, which counts the attempt up. From then on whatever it writes asks
 first whether the row is still its own: a worker that was frozen and comes back writes nothing. What a verb puts into
@@ -13,12 +15,13 @@ clock is the database's. The same statements run on SQLite (BEGIN IMMEDIATE) and
 import contextlib
 import contextvars
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from .. import faults
 from ..errors import NotFound, WrongRequest
 from ..home import new_id
 from ..records import Job
@@ -30,6 +33,8 @@ State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 LEASE_SECONDS = 30.0
 BEAT_SECONDS = 0.5
+PAUSE_SECONDS = 20.0
+"""After which a job that found no room on the disk is begun again."""
 STALLS = 3
 """Starts without anything finished after which a job is ended: it kills its workers."""
 KEPT_LINES = 500
@@ -75,6 +80,12 @@ def jobs(
         return [_job(row) for row in connection.execute(query).mappings()]
 
 
+def which(db: Database, ids: Collection[str]) -> set[str]:
+    """Those of some ids that are jobs'."""
+    with db.reading() as connection:
+        return set(connection.scalars(sa.select(_t.c.id).where(_t.c.id.in_(ids))))
+
+
 def lines(db: Database, id: str, after: int = 0) -> list[dict[str, Any]]:
     """What a job has said since line `after`: {"id", "created", "text"}."""
     table = schema.job_lines
@@ -106,7 +117,7 @@ def resume(db: Database, id: str) -> Job:
     with db.writing() as connection:
         done = connection.execute(
             _t.update()
-            .where(_t.c.id == id, _t.c.state.in_(("cancelled", "failed")))
+            .where(_t.c.id == id, sa.or_(_t.c.state.in_(("cancelled", "failed")), _paused(connection)))
             .values(state="queued", cancel=False, stalls=0, error=sa.null(), ended=None, lease_until=0.0)
         )
     found = job(db, id)
@@ -152,7 +163,8 @@ def claim(db: Database, lane: Lane, owner: str, only: str | None = None) -> Job 
             .where(expired, _t.c.stalls >= STALLS)
             .values(state="failed", error=poison, ended=now, owner=None)
         )
-        wanted = sa.select(_t.c.id).where(_t.c.lane == lane, sa.or_(_t.c.state == "queued", expired))
+        due = sa.and_(_t.c.state == "queued", sa.not_(_paused(connection)))
+        wanted = sa.select(_t.c.id).where(_t.c.lane == lane, sa.or_(due, expired))
         if only is not None:
             wanted = wanted.where(_t.c.id == only)
         wanted = wanted.order_by(_t.c.created, _t.c.id).limit(1)
@@ -169,6 +181,7 @@ def claim(db: Database, lane: Lane, owner: str, only: str | None = None) -> Job 
                     owner=owner,
                     lease_until=now + LEASE_SECONDS,
                     heartbeat=now,
+                    error=sa.null(),
                     started=sa.func.coalesce(_t.c.started, now),
                 )
                 .returning(_t)
@@ -176,6 +189,8 @@ def claim(db: Database, lane: Lane, owner: str, only: str | None = None) -> Job 
             .mappings()
             .one_or_none()
         )
+        faults.point("claim.writing")
+    faults.point("claim.committed")
     return None if row is None else _job(row)
 
 
@@ -187,9 +202,18 @@ def beat(db: Database, mine: Job, progress: dict[str, Any] | None) -> bool:
         if progress is not None:
             values["progress"] = progress
         row = connection.execute(_mine(mine).values(**values).returning(_t.c.cancel)).one_or_none()
+        faults.point("beat.writing")
     if row is None:
         raise Fenced(mine.id)
     return bool(row.cancel)
+
+
+def check(db: Database, mine: Job) -> None:
+    """Fenced where the job is not ours any more."""
+    with db.reading() as connection:
+        query = sa.select(_t.c.id).where(_t.c.id == mine.id, _t.c.attempt == mine.attempt, _t.c.state == "running")
+        if connection.scalar(query) is None:
+            raise Fenced(mine.id)
 
 
 def progressed(db: Database, mine: Job) -> None:
@@ -197,6 +221,7 @@ def progressed(db: Database, mine: Job) -> None:
     with db.writing() as connection:
         if not connection.execute(_mine(mine).values(stalls=0)).rowcount:
             raise Fenced(mine.id)
+        faults.point("kept.writing")
 
 
 def say(db: Database, mine: Job, text: str) -> None:
@@ -230,16 +255,25 @@ def end(
     with db.writing() as connection:
         if not connection.execute(_mine(mine).values(**values, ended=_clock(connection))).rowcount:
             raise Fenced(mine.id)
+        faults.point("end.writing")
+    faults.point("end.committed")
 
 
 def give_back(db: Database, mine: Job) -> None:
     """Queue the job again as it was before this start: its worker is told to go."""
     with db.writing() as connection:
-        connection.execute(
-            _mine(mine).values(state="queued", lease_until=0.0, owner=None, stalls=sa.func.max(mine.stalls - 1, 0))
-            if connection.dialect.name == "sqlite"
-            else _mine(mine).values(state="queued", lease_until=0.0, owner=None, stalls=max(mine.stalls - 1, 0))
-        )
+        before = {"state": "queued", "lease_until": 0.0, "owner": None, "stalls": max(mine.stalls - 1, 0)}
+        connection.execute(_mine(mine).values(**before))
+        faults.point("release.writing")
+
+
+def pause(db: Database, mine: Job, error: dict[str, str]) -> None:
+    """Queue the job again as it was before this start, for later, with what it waits for. Fenced where not ours."""
+    values = {"state": "queued", "owner": None, "stalls": max(mine.stalls - 1, 0), "error": error}
+    with db.writing() as connection:
+        later = _clock(connection) + PAUSE_SECONDS
+        if not connection.execute(_mine(mine).values(**values, lease_until=later)).rowcount:
+            raise Fenced(mine.id)
 
 
 def abandon(db: Database, owner: str | None) -> int:
@@ -313,11 +347,16 @@ def _mine(mine: Job) -> sa.Update:
 
 def _waiting(db: Database, lane: Lane, only: str | None) -> bool:
     with db.reading() as connection:
-        free = sa.or_(_t.c.state == "queued", sa.and_(_t.c.state == "running", _t.c.lease_until < _clock(connection)))
+        free = sa.and_(_t.c.state.in_(("queued", "running")), _t.c.lease_until < _clock(connection))
         query = sa.select(_t.c.id).where(_t.c.lane == lane, free)
         if only is not None:
             query = query.where(_t.c.id == only)
         return connection.scalar(query.limit(1)) is not None
+
+
+def _paused(connection: sa.Connection) -> sa.ColumnElement[bool]:
+    """Of rows that wait for room on the disk."""
+    return sa.and_(_t.c.state == "queued", _t.c.lease_until >= _clock(connection))
 
 
 def _clock(connection: sa.Connection) -> Any:

@@ -14,10 +14,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from ..errors import NotFound
-from ..records import Label, Score
+from ..records import Label, LabelError, Score
 from . import schema
 from .database import Database, in_order
 from .jobs import fence
+from .text import storable
 
 _BATCH = 5_000
 _FEW = 5_000
@@ -60,6 +61,31 @@ def _insert(connection: sa.Connection, extraction_id: str, batch: list[Label], f
         return ids
     query = schema.labels.insert().returning(schema.labels.c.id, sort_by_parameter_order=True)
     return list(connection.execute(query, rows).scalars())
+
+
+def add_errors(db: Database, extraction_id: str, errors: Iterable[LabelError]) -> None:
+    """Note features that no label was found for; they are no labels."""
+    rows = [
+        {"extraction_id": extraction_id, **error.to_json(), "raw": None if error.raw is None else storable(error.raw)}
+        for error in errors
+    ]
+    if rows:
+        with db.writing() as connection:
+            fence(connection)
+            connection.execute(schema.label_errors.insert(), rows)
+
+
+def label_errors(db: Database, extraction_id: str, request: str | None = None) -> list[LabelError]:
+    """What failed, newest first; of one request where it is given."""
+    table = schema.label_errors
+    query = sa.select(table).where(table.c.extraction_id == extraction_id).order_by(table.c.id.desc())
+    if request is not None:
+        query = query.where(table.c.request == request)
+    with db.reading() as connection:
+        return [
+            LabelError(**{name: row[name] for name in LabelError.__dataclass_fields__})
+            for row in connection.execute(query).mappings()
+        ]
 
 
 def add_scores(db: Database, label_id: int, scores: Mapping[str, Score]) -> None:
@@ -234,7 +260,7 @@ def _row(extraction_id: str, label: Label) -> dict[str, Any]:
     return {
         "extraction_id": extraction_id,
         "feature": label.feature,
-        "text": _storable(label.text),
+        "text": storable(label.text),
         "source": label.source,
         "model": label.model,
         "created": label.created,
@@ -244,8 +270,3 @@ def _row(extraction_id: str, label: Label) -> dict[str, Any]:
         "samples": list(label.samples),
         "request": label.request,
     }
-
-
-def _storable(text: str) -> str:
-    """Text that both databases take: PostgreSQL refuses NUL, and neither takes half a surrogate pair."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")

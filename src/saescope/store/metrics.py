@@ -12,6 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .. import faults
+from ..home import Home, runs_of
+from ..records import Job
+
 LINES, TABLE = "metrics.jsonl", "metrics.parquet"
 
 SCHEMA = pa.schema(
@@ -47,6 +51,7 @@ class MetricLines:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         draft = self._file.with_suffix(".new")
         draft.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        faults.point("metrics.cut")
         draft.replace(self._file)
 
     def add(self, row: dict[str, Any]) -> None:
@@ -70,6 +75,13 @@ def metrics(folder: Path) -> pa.Table:
     if table.exists():
         return pq.read_table(table)
     return pa.Table.from_pylist(_rows(folder / LINES), SCHEMA)
+
+
+def newest_rows(home: Home, job: Job) -> list[dict[str, Any]]:
+    """The last row of each training of a job, under way or finished."""
+    finished = [home.artifact("saes", made["id"]) for made in job.made if made["kind"] == "sae"]
+    tables = [metrics(folder) for folder in [*finished, *runs_of(home.work, job.id)]]
+    return [row for table in tables for row in table.slice(max(0, len(table) - 1)).to_pylist()]
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:

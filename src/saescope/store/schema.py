@@ -5,7 +5,7 @@ A change here goes with a new file in `migrations/versions/` and a new `REVISION
 
 import sqlalchemy as sa
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest migration: what an up-to-date catalogue says of itself. Numbers, so that they compare."""
 
 VERSION_TABLE = "saescope_version"
@@ -221,4 +221,61 @@ settings = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.JSON, nullable=False),
+)
+
+llm_endpoints = sa.Table(
+    "llm_endpoints",
+    metadata,
+    _id(),
+    _name(),
+    _text("url"),
+    _text("model"),
+    _text("key"),
+    sa.Column("price_in", sa.Double, nullable=True),
+    sa.Column("price_out", sa.Double, nullable=True),
+    _text("created"),
+)
+
+llm_calls = sa.Table(
+    "llm_calls",
+    metadata,
+    _id(),
+    _text("key"),
+    _text("scope"),
+    _text("url"),
+    _text("model"),
+    _text("state"),
+    sa.Column("status", sa.BigInteger, nullable=True),
+    _number("charged_calls"),
+    _number("charged_in"),
+    _number("charged_out"),
+    _number("charged_nano"),
+    _number("worst_in"),
+    sa.Column("seconds", sa.Double, nullable=True),
+    _text("reason", nullable=True),
+    _text("raw", nullable=True),
+    sa.Index(None, "scope"),
+)
+
+llm_answers = sa.Table(
+    "llm_answers",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    _text("text"),
+    _text("call_id"),
+)
+
+label_errors = sa.Table(
+    "label_errors",
+    metadata,
+    _counter(),
+    sa.Column("extraction_id", sa.Text, sa.ForeignKey("extractions.id", ondelete="CASCADE"), nullable=False),
+    _number("feature"),
+    _text("source"),
+    _text("model", nullable=True),
+    _text("reason"),
+    _text("raw", nullable=True),
+    _text("request"),
+    _text("created"),
+    sa.Index(None, "extraction_id", "request"),
 )

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .. import faults
 from ..errors import BadValue
 from ..home import no_space, sync_folder, sync_tree
 
@@ -56,12 +57,14 @@ class Checkpoints:
             (draft / _FILES[1]).write_text(json.dumps(facts))
             sums = {name: _sha256(draft / name) for name in _FILES}
             (draft / "manifest.json").write_text(json.dumps({"step": step, "sha256": sums}))
+            faults.point("checkpoint.written")
             sync_tree(draft)
             place = self.folder / f"step-{step:09d}"
             if place.exists():
                 place.rename(self.folder / f".old-{secrets.token_hex(4)}")
             draft.rename(place)
             sync_folder(self.folder)
+            faults.point("checkpoint.placed")
             self._tidy(step)
         except (OSError, SafetensorError) as error:
             raise no_space(error, self.folder) or error from None

@@ -1,7 +1,6 @@
 """Products with a matrix of activations that is mostly zero, with their gradients.
 
-A step of training meets one such matrix F [batch, d_sae], with few entries per row. Everything it takes part
-in,
+A step of training meets one such matrix F [batch, d_sae], with few entries per row. Everything it takes part in,
 forward and backward, is one of three products, and each visits the entries only:
 
     F @ M        the decoder, M [d_sae, d_in]
@@ -20,6 +19,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
+
+from . import kernels
 
 DENSE_ABOVE = 1 / 16
 """Share of non-zero entries from which a dense product is the faster one."""
@@ -41,12 +42,12 @@ class Chosen:
         return _starts(self.rows, self.batch)
 
     @cached_property
-    def feature_starts(self) -> Int[Tensor, "starts"]:
-        return _starts(self.features, self.d_sae)
-
-    @cached_property
-    def by_feature(self) -> Int[Tensor, "n"]:
-        return torch.sort(self.features, stable=True).indices
+    def by_feature(self) -> tuple[Int[Tensor, "n"], Int[Tensor, "starts"]]:
+        """The order that puts entries together by feature, and where each feature's begin."""
+        if self.features.device.type == "cpu":
+            order, starts = kernels.by_feature(self.features.numpy(), self.d_sae)
+            return torch.from_numpy(order), torch.from_numpy(starts)
+        return torch.sort(self.features, stable=True).indices, _starts(self.features, self.d_sae)
 
     def filled(self, values: Float[Tensor, "n"]) -> Float[Tensor, "batch d_sae"]:
         full = values.new_zeros(self.batch, self.d_sae)
@@ -73,9 +74,9 @@ def _transposed_times(values: Tensor, chosen: Chosen, matrix: Tensor) -> Tensor:
     """F^T @ G."""
     if chosen.dense:
         return chosen.filled(values).T @ matrix
-    order = chosen.by_feature
+    order, starts = chosen.by_feature
     return embedding_bag(
-        chosen.rows[order], matrix, chosen.feature_starts,
+        chosen.rows[order], matrix, starts,
         mode="sum", per_sample_weights=values[order], include_last_offset=True,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from .schedules import default_lr, learning_rate, sparsity
 X = Float[Tensor, "batch d_in"]
 Y = Float[Tensor, "batch d_out"]
 
-_FREE = ("name", "checkpoint_every", "metrics_every", "evaluate_every")
+_FREE = ("name", "checkpoint_every", "metrics_every", "evaluate_every", "estimate")
 """Fields of a spec that may differ when a run is taken up again: they decide nothing about the weights."""
 
 _SAELENS = {"relu": "standard", "matryoshka": "matryoshka_batchtopk"}

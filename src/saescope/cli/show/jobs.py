@@ -26,7 +26,7 @@ def listed(document: Document, console: Console, prefix: str) -> None:
     for job in document["jobs"]:
         rows.add_row(
             job["id"],
-            Text(f"{_SIGNS[job['state']]} {job['state']}", style=_STYLES[job["state"]]),
+            _state(job),
             job["verb"].replace("_", " "),
             clean(job["name"])[:40],
             _how_far(job),
@@ -40,12 +40,14 @@ def one(document: Document, console: Console, prefix: str) -> None:
         Text.assemble((document["id"], "bold"), "  ", document["verb"].replace("_", " "), "  ", clean(document["name"]))
     )
     console.print(
-        Text(f"{_SIGNS[document['state']]} {document['state']}", style=_STYLES[document["state"]]),
+        _state(document),
         _how_far(document),
         _took(document),
     )
     if document.get("error"):
         console.print(Text(clean(f"{document['error']['message']} — {document['error']['hint']}"), style="red"))
+    for row in document.get("metrics") or ():
+        console.print(_measured(row))
     for line in document.get("lines") or ():
         console.print(Text(clean(line["text"]), style="dim"))
     if document["state"] in ("failed", "cancelled"):
@@ -54,6 +56,20 @@ def one(document: Document, console: Console, prefix: str) -> None:
 
 def pruned(document: Document, console: Console, prefix: str) -> None:
     console.print(f"{count(document['removed'])} jobs removed")
+
+
+def _state(job: Document) -> Text:
+    """How it stands; a queued job that has an error has met a full disk, and waits for room."""
+    said = "waiting for room" if job["state"] == "queued" and job.get("error") else job["state"]
+    return Text(f"{_SIGNS[job['state']]} {said}", style=_STYLES[job["state"]])
+
+
+def _measured(row: Document) -> str:
+    figures = [f"step {count(row['step'])}"]
+    for name in ("loss", "fvu", "l0", "dead", "ce_recovered"):
+        if row[name] is not None:
+            figures.append(f"{name} {count(row[name]) if name == 'dead' else f'{row[name]:.4g}'}")
+    return "  ".join(figures)
 
 
 def _how_far(job: Document) -> str:

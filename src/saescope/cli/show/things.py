@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .parts import FILL, facts, heading, line, next_steps, quiet, table, title
-from .words import clean, count, day, number, percent, plural
+from .words import clean, count, day, number, percent, plural, size
 
 Document = Mapping[str, Any]
 
@@ -25,6 +25,23 @@ def dataset_list(document: Document, console: Console, prefix: str) -> None:
             count(row["characters"]),
             line(row["source"]),
             day(row.get("created"))[:10],
+        )
+    console.print(made)
+
+
+def cache_list(document: Document, console: Console, prefix: str) -> None:
+    rows = document["caches"]
+    if _empty(console, rows, prefix, "no cache of activations", "train --cache float16 …"):
+        return
+    made = table("id", "hookpoint", ">context", "format", ">rows there", ">size")
+    for row in rows:
+        made.add_row(
+            Text(row["id"][:12]),
+            Text(clean(row["hookpoint"])),
+            count(row["context"]),
+            Text(row["format"]),
+            f"{count(row['present'])} of {count(row['rows'])}",
+            size(row["bytes"]),
         )
     console.print(made)
 

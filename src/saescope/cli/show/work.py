@@ -111,6 +111,39 @@ def estimate(document: Document, console: Console, prefix: str) -> None:
         console.print(made)
 
 
+def train_estimate(document: Document, console: Console, prefix: str, dataset: str) -> None:
+    """What a training would take here."""
+    here = document["estimate"]
+    title(console, "training", f"{count(here['steps'])} steps", f"{count(here['tokens'])} activations of {dataset}")
+    console.print()
+    phases(console, here["phases"], here["seconds"], here["tokens"])
+    console.print()
+    made = table("kind", "hookpoint", ">features", ">weights", ">a step", ">tokens/s")
+    for each in document["saes"]:
+        made.add_row(
+            Text(each["kind"], style="bold"),
+            Text(clean(each["hookpoint"])),
+            count(each["d_sae"]),
+            size(each["weights_bytes"]),
+            f"{1000 * each['seconds_per_step']:,.0f} ms",
+            count(each["tokens_per_second"]),
+        )
+    console.print(made)
+    console.print()
+    read = f"{count(here['tokens_read'])} activations, the text {here['epochs']:.2f} times"
+    facts(
+        console,
+        [
+            ("time", duration(here["seconds"])),
+            ("peak memory", f"{size(here['peak_memory_bytes'])}; {size(here['memory_free_bytes'])} are free"),
+            ("disk", f"{size(here['disk_bytes'])}; {size(here['disk_free_bytes'])} are free"),
+            ("while it runs", f"{size(here['work_bytes'])} of disk more, for checkpoints"),
+            ("model reads", read),
+        ],
+    )
+    quiet(console, "measured here on a few blocks and steps; nothing was trained")
+
+
 def phases(
     console: Console, parts: Document, seconds: float | None, tokens: float | None, speed: float | None = None
 ) -> None:
@@ -159,6 +192,14 @@ def label(document: Document, console: Console, prefix: str) -> None:
     if document.get("median_clarity") is not None:
         clarity = f"median clarity {number(document['median_clarity'])}"
         quiet(console, f"{clarity} (the share of a feature's examples that its label covers)")
+    asked = document.get("llm")
+    if asked:
+        spent = f"{count(asked['tokens_in'])} tokens in, {count(asked['tokens_out'])} out{_money(asked)}"
+        quiet(console, f"{plural(asked['calls'], 'call')} to {clean(asked['model'])}, {asked['cached']} known; {spent}")
+    if document.get("failed"):
+        quiet(console, f"{plural(document['failed'], 'feature')} without a label: the answer failed, and is kept")
+    if document.get("stopped"):
+        quiet(console, f"{clean(document['stopped'])}; {plural(document['left'], 'feature')} left")
     rows = document.get("examples_of_labels") or []
     if rows:
         heading(console, "the clearest of them")
@@ -175,3 +216,27 @@ def label(document: Document, console: Console, prefix: str) -> None:
         f"features list {name} --sort clarity --order desc",
         f"features list {name} --search WORDS",
     )
+
+
+def label_estimate(document: Document, console: Console, prefix: str) -> None:
+    """What labelling by an LLM would ask and cost."""
+    title(console, document["extraction"], plural(document["features"], "feature"), clean(document["model"]))
+    most = document["at_most"]
+    calls = f"{count(document['calls'])}, {number(document['calls_per_feature'], 1)} for a feature"
+    pairs = [
+        ("calls", calls),
+        ("tokens in", f"about {count(document['tokens_in'])}; {count(most['tokens_in'])} at the most"),
+        ("tokens out", f"about {count(document['tokens_out'])}; {count(most['tokens_out'])} at the most"),
+    ]
+    if document["cost"] is not None:
+        pairs.append(("money", f"about {number(document['cost'])}; {number(most['cost'])} at the most"))
+    if document["fits"] is not None:
+        pairs.append(
+            ("budget", f"{clean(document['budget'])}: {'enough' if document['fits'] else 'not enough for all'}")
+        )
+    facts(console, pairs)
+    quiet(console, "without failures and second tries; nothing was asked")
+
+
+def _money(document: Document) -> str:
+    return "" if document["cost"] is None else f", {number(document['cost'])} spent"

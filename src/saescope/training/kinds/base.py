@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ...packed import PackedLinear, can_pack
-from ...sae.base import Active, above
+from ...packed import PackedLinear, can_pack_wide
+from ...sae.active import Active, above, largest, strongest
+from ...sae.screen import Screen, can_screen
 from ...specs import TrainSae
 from ..sparse import Chosen, decode_at, encode_at
 
@@ -129,11 +130,33 @@ def choose(weights: Weights, batch: Batch, pick: Callable[[Float[Tensor, "rows d
     return found[0] if len(found) == 1 else Active(*map(torch.cat, zip(*found, strict=True)))
 
 
+def strongest_of_rows(weights: Weights, batch: Batch, k: int) -> Active:
+    """The k largest pre-activations of each row that are positive."""
+    if _screens(weights, k):
+        return strongest(*_screen(weights).largest(batch.inputs(weights), k))
+    return choose(weights, batch, lambda pre: strongest(*largest(pre, k)))
+
+
+def exceeding(weights: Weights, batch: Batch, limit: Float[Tensor, "#d_sae"]) -> Active:
+    """The pre-activations that exceed a limit which few do."""
+    if _screens(weights):
+        return _screen(weights).above(batch.inputs(weights), limit)
+    return choose(weights, batch, lambda pre: above(pre, limit))
+
+
+def _screens(weights: Weights, k: int = 0) -> bool:
+    return can_screen(weights.encoder) and 8 * k <= len(weights.encoder)
+
+
+def _screen(weights: Weights) -> Screen:
+    return Screen(weights.encoder, weights.b_enc, TILE_ROWS)
+
+
 @torch.no_grad()
 def tiles(weights: Weights, batch: Batch) -> Iterator[tuple[int, Float[Tensor, "rows d_sae"]]]:
     """(first row, pre-activations) of TILE_ROWS rows at a time; the next may take the place of the last."""
     x, encoder, bias = batch.inputs(weights), weights.encoder.detach(), weights.b_enc.detach()
-    if can_pack(encoder):
+    if can_pack_wide(encoder):
         packed = PackedLinear(encoder, bias, TILE_ROWS)
         for start in range(0, len(x), TILE_ROWS):
             yield start, packed(x[start : start + TILE_ROWS])

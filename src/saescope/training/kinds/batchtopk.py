@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from ...sae.base import Active, above
+from ...sae.active import Active, above
 from .auxk import with_auxk
-from .base import Batch, Objective, Outcome, Terms, Weights, decoded, encoded, fvu, tiles
+from .base import Batch, Objective, Outcome, Terms, Weights, choose, decoded, encoded, exceeding, fvu, tiles
 
 THRESHOLD_RATE = 0.01
 """How fast the threshold of inference follows the smallest activation kept."""
@@ -45,18 +45,11 @@ def strongest(weights: Weights, batch: Batch, count: int, guess: float = 0.0) ->
     Only entries above a limit are looked at: `guess`, which is lowered where they turn out too few. Without a guess the
     first tile says where to begin. It saves time and memory, and never changes the result.
     """
-    limit = max(guess, 0.0)
-    while True:
-        found: list[Active] = []
-        for start, pre in tiles(weights, batch):
-            if not found and limit == 0.0 and guess == 0.0:
-                limit = _twice_as_many(pre, count / len(batch))
-            entries = above(pre, pre.new_tensor([limit]))
-            found.append(entries._replace(rows=entries.rows + start))
-        rows, features, values = (torch.cat(column) for column in zip(*found, strict=True))
-        if len(values) >= count or limit == 0.0:
-            break
-        limit, guess = 0.0, -1.0
+    if guess == 0.0:
+        guess = _twice_as_many(next(tiles(weights, batch))[1], count / len(batch))
+    rows, features, values = _above(weights, batch, max(guess, 0.0))
+    if len(values) < count and guess > 0.0:
+        rows, features, values = _above(weights, batch, 0.0)
     if len(values) <= count:
         return Active(rows, features, values)
     edge = torch.kthvalue(values, len(values) - count + 1).values
@@ -64,6 +57,12 @@ def strongest(weights: Weights, batch: Batch, count: int, guess: float = 0.0) ->
     ties = (values == edge).nonzero().squeeze(1)
     keep[ties[: count - int(keep.sum())]] = True
     return Active(rows[keep], features[keep], values[keep])
+
+
+def _above(weights: Weights, batch: Batch, limit: float) -> Active:
+    """The entries above a limit; above zero, half of all may be."""
+    limits = weights.b_enc.new_tensor([limit])
+    return exceeding(weights, batch, limits) if limit else choose(weights, batch, lambda pre: above(pre, limits))
 
 
 def _twice_as_many(pre: Tensor, per_row: float) -> float:

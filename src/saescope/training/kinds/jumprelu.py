@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...sae.base import above
-from .base import Batch, Objective, Outcome, Terms, Weights, choose, decoded, encoded, fvu
+from .base import Batch, Objective, Outcome, Terms, Weights, decoded, encoded, exceeding, fvu
 
 BANDWIDTH = 0.1
 """Width of the straight-through kernel; normalised pre-activations have a deviation of about 1."""
@@ -35,7 +34,7 @@ class JumpReLU(Objective):
     def loss(self, weights: Weights, batch: Batch, terms: Terms) -> Outcome:
         assert weights.threshold is not None
         near = (weights.threshold.detach() - BANDWIDTH / 2).clamp(min=0)
-        chosen, selected = encoded(weights, batch, choose(weights, batch, lambda pre: above(pre, near)))
+        chosen, selected = encoded(weights, batch, exceeding(weights, batch, near))
         values, steps = _Jump.apply(selected, weights.threshold[chosen.features])  # type: ignore[misc]
         y_hat = decoded(weights, batch, values, chosen)
         loss = fvu(batch.y, y_hat) + terms.sparsity * self._penalty(values, steps, batch)

@@ -6,10 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...sae.base import Active
-from ...sae.topk import largest
+from ...sae.active import Active
 from .auxk import with_auxk
-from .base import Batch, Objective, Outcome, Terms, Weights, choose, decoded, encoded, fvu
+from .base import Batch, Objective, Outcome, Terms, Weights, decoded, encoded, fvu, strongest_of_rows
 
 MULTI = 4
 """Multi-TopK adds FVU with this many times k, weighed by 1 / 8."""
@@ -23,7 +22,7 @@ class TopK(Objective):
     def loss(self, weights: Weights, batch: Batch, terms: Terms) -> Outcome:
         k = self.spec.k
         widest = min(MULTI * k, len(weights.b_enc)) if self.spec.multi_topk else k
-        found = choose(weights, batch, lambda pre: strongest_of_rows(pre, widest))
+        found = strongest_of_rows(weights, batch, widest)
         chosen, values = encoded(weights, batch, found)
         if widest > k:
             more = fvu(batch.y, decoded(weights, batch, values, chosen)) / 8
@@ -37,13 +36,6 @@ class TopK(Objective):
 
     def details(self) -> dict[str, Any]:
         return {"k": self.spec.k, "multi_topk": self.spec.multi_topk}
-
-
-def strongest_of_rows(pre: Float[Tensor, "rows d_sae"], k: int) -> Active:
-    """The k largest of each row that are positive."""
-    values, indices = largest(pre, k)
-    rows, places = (values > 0).nonzero(as_tuple=True)
-    return Active(rows, indices[rows, places], values[rows, places])
 
 
 def _best_of_rows(values: Float[Tensor, "n"], rows: Tensor, batch: int, k: int) -> Tensor:
