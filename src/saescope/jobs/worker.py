@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ from .runs import remove
 
 POLL_SECONDS = 0.1
 LLM_THREADS = 2
+NICENESS = 15
+"""Of the device's long jobs. A thread of weight 36 beside one of 1024 gets a thirtieth of a contended core."""
 _AGAIN_SECONDS = 0.5
 
 _OWN_PHASES = ("extracting", "training")
@@ -177,7 +180,7 @@ def _heart(
 
 def _made_before(job: Job, context: Context) -> dict[str, Any] | None:
     """The document of what an earlier try has made, where the try was killed only after it was listed."""
-    several = job.verb == "train_saes" or len(job.spec.get("saes") or ()) > 1
+    several = job.verb in ("train_saes", "run_demo") or len(job.spec.get("saes") or ()) > 1
     if not job.made or several:
         return None
     try:
@@ -201,6 +204,12 @@ def _document(made: dict[str, str], context: Context) -> dict[str, Any]:
     return {"extraction": made["name"], **catalogue.extraction(context.db, made["name"]).to_json()}
 
 
+def yield_to_others() -> None:
+    """Let pages and short questions go first: this thread, and those that torch starts for it, are of low priority."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
 class Worker:
     """Takes jobs until it is told to go."""
 
@@ -218,6 +227,8 @@ class Worker:
         return threads
 
     def _take(self, lane: jobs.Lane) -> None:
+        if lane == "device":
+            yield_to_others()
         while not self.going.is_set():
             try:
                 job = jobs.claim(self.context.db, lane, self.owner)

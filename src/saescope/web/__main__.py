@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import logging
 import os
 import secrets
 import sys
@@ -45,6 +46,7 @@ def serve(args: argparse.Namespace) -> None:
     hosts = {*LOOPBACK, args.host, *args.allow_host}
     app = create_app(Home(args.home), token, allowed_hosts=hosts, password=password)
     settle()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s web: %(message)s", stream=sys.stderr)
     config = uvicorn.Config(
         app,
         host=args.host,
