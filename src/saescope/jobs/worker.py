@@ -33,6 +33,7 @@ POLL_SECONDS = 0.1
 LLM_THREADS = 2
 _AGAIN_SECONDS = 0.5
 _NICENESS = 5
+"""Of the device's long jobs: a third of the weight of a page's thread, enough not to be starved by many of these."""
 
 _OWN_PHASES = ("extracting", "training")
 """Phases that look at `stop` themselves, where what they keep is whole."""
@@ -179,7 +180,7 @@ def _heart(
 
 def _made_before(job: Job, context: Context) -> dict[str, Any] | None:
     """The document of what an earlier try has made, where the try was killed only after it was listed."""
-    several = job.verb == "train_saes" or len(job.spec.get("saes") or ()) > 1
+    several = job.verb in ("train_saes", "run_demo") or len(job.spec.get("saes") or ()) > 1
     if not job.made or several:
         return None
     try:

@@ -77,11 +77,17 @@ def metrics(folder: Path) -> pa.Table:
     return pa.Table.from_pylist(_rows(folder / LINES), SCHEMA)
 
 
+def metrics_of_job(home: Home, job: Job) -> list[tuple[str | None, pa.Table]]:
+    """The rows of each training of a job: of a finished one with its SAE's name, of one under way with None."""
+    made = [each for each in job.made if each["kind"] == "sae"]
+    finished = [(each["name"], metrics(home.artifact("saes", each["id"]))) for each in made]
+    under_way = [folder for folder in runs_of(home.work, job.id) if (folder / LINES).exists()]
+    return [*finished, *((None, metrics(folder)) for folder in under_way)]
+
+
 def newest_rows(home: Home, job: Job) -> list[dict[str, Any]]:
     """The last row of each training of a job, under way or finished."""
-    finished = [home.artifact("saes", made["id"]) for made in job.made if made["kind"] == "sae"]
-    tables = [metrics(folder) for folder in [*finished, *runs_of(home.work, job.id)]]
-    return [row for table in tables for row in table.slice(max(0, len(table) - 1)).to_pylist()]
+    return [row for _, table in metrics_of_job(home, job) for row in table.slice(max(0, len(table) - 1)).to_pylist()]
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:

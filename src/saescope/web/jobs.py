@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
+import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -13,7 +14,9 @@ from starlette.responses import Response
 from ..errors import WrongRequest
 from ..records import Job
 from ..requests import durable, lane_of, spec_class, title
+from ..specs import RunDemo
 from ..store import jobs as store
+from ..store.metrics import metrics_of_job
 from .answers import event, events, json
 from .site import Site, TheSite
 
@@ -70,6 +73,25 @@ def lines(id: str, site: TheSite, after: Annotated[int, Query(ge=0, lt=2**63)] =
     return json(store.lines(site.db, store.job(site.db, id).id, after))
 
 
+@router.get("/jobs/{id}/metrics")
+def job_metrics(id: str, site: TheSite, after: Annotated[int, Query(ge=-1, lt=2**63)] = -1) -> Response:
+    """The metrics of a job's trainings, finished or under way: rows of steps beyond `after`, one list a column."""
+    answered = []
+    for name, table in metrics_of_job(site.home, store.job(site.db, id)):
+        seen = int(np.searchsorted(table.column("step").to_numpy(), after, side="right"))
+        answered.append({"sae": name, "columns": table.slice(seen).to_pydict()})
+    return json(answered)
+
+
+@router.post("/demo", status_code=201)
+def demo(site: TheSite) -> Response:
+    """Queue the demo: the whole pipeline on a small model; what the home holds of it already is kept."""
+    for state in ("running", "queued"):
+        if under_way := store.jobs(site.db, state, "run_demo", 1):
+            return json(under_way[0].to_json(), 200)
+    return json(store.add(site.writable, "run_demo", title(RunDemo()), {}, lane_of(RunDemo())).to_json(), 201)
+
+
 @router.post("/jobs/{id}/cancel")
 def cancel(id: str, site: TheSite) -> Response:
     """Ask a job to stop; what is whole is kept."""
@@ -89,7 +111,7 @@ async def watch(id: str, site: TheSite, after: Annotated[int, Query(ge=0, lt=2**
     return events(_news(site, first, after))
 
 
-async def _news(site: Site, first: Job, after: int) -> AsyncIterator[bytes]:
+async def _news(site: Site, first: Job, after: int) -> AsyncGenerator[bytes]:
     job, shown, said = first, None, time.monotonic()
     while True:
         fresh = await anyio.to_thread.run_sync(store.lines, site.db, job.id, after)
