@@ -652,7 +652,7 @@ export interface paths {
         put?: never;
         /**
          * Estimate
-         * @description What an extraction would take: time, memory, disk.
+         * @description What a training or an extraction would take: time, memory, disk.
          */
         post: operations["estimate"];
         delete?: never;
@@ -737,6 +737,26 @@ export interface paths {
          * @description What a job has said since a line.
          */
         get: operations["lines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Job Metrics
+         * @description The curves of a job's trainings, also while they run: for each its columns, and its checkpoints' steps.
+         */
+        get: operations["job_metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2127,6 +2147,37 @@ export interface operations {
             query?: {
                 after?: number;
             };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    job_metrics: {
+        parameters: {
+            query?: never;
             header?: never;
             path: {
                 id: string;

@@ -84,6 +84,19 @@ def newest_rows(home: Home, job: Job) -> list[dict[str, Any]]:
     return [row for table in tables for row in table.slice(max(0, len(table) - 1)).to_pylist()]
 
 
+def runs_of_job(home: Home, job: Job) -> list[dict[str, Any]]:
+    """For each training of a job, finished or under way: its columns, and the steps it can go on from."""
+    finished = [home.artifact("saes", made["id"]) for made in job.made if made["kind"] == "sae"]
+    return [_run(folder) for folder in [*finished, *runs_of(home.work, job.id)]]
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    """Of one training; densities stay away, which are a list a row."""
+    columns = metrics(folder).drop_columns(["densities"]).to_pydict()
+    steps = sorted(int(place.name.removeprefix("step-")) for place in folder.glob("step-*"))
+    return {"metrics": columns, "checkpoints": steps}
+
+
 def _rows(file: Path) -> list[dict[str, Any]]:
     """Every whole line; a last one that a kill cut off is none."""
     if not file.exists():

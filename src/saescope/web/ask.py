@@ -12,7 +12,7 @@ from starlette.responses import Response
 from .. import interactive
 from ..errors import StudioError, WrongRequest
 from ..requests import spec_class
-from ..specs import ExtractFeatures, FireText, SteerText
+from ..specs import FireText, SteerText
 from .answers import event, events, in_thread, json
 from .jobs import Asked
 from .site import Site, TheSite
@@ -105,11 +105,11 @@ async def steer(body: dict[str, Any], site: TheSite) -> Response:
 
 @router.post("/estimate")
 async def estimate(body: Asked, site: TheSite) -> Response:
-    """What an extraction would take: time, memory, disk."""
-    if spec_class(body.verb) is not ExtractFeatures:
-        raise WrongRequest(f"{body.verb} has no estimate", "only extract_features has one")
-    fields: dict[str, Any] = {**body.spec, "estimate": True}
-    spec = ExtractFeatures(**fields)
+    """What a training or an extraction would take: time, memory, disk."""
+    kind = spec_class(body.verb)
+    if "estimate" not in kind.model_fields:
+        raise WrongRequest(f"{body.verb} has no estimate", "train_sae and extract_features have one")
+    spec = kind(**{**body.spec, "estimate": True})
     return json(await asked(site, body.verb, spec.model_dump(mode="json")))
 
 

@@ -14,6 +14,7 @@ from ..errors import WrongRequest
 from ..records import Job
 from ..requests import durable, lane_of, spec_class, title
 from ..store import jobs as store
+from ..store.metrics import runs_of_job
 from .answers import event, events, json
 from .site import Site, TheSite
 
@@ -68,6 +69,12 @@ def job(id: str, site: TheSite) -> Response:
 def lines(id: str, site: TheSite, after: Annotated[int, Query(ge=0, lt=2**63)] = 0) -> Response:
     """What a job has said since a line."""
     return json(store.lines(site.db, store.job(site.db, id).id, after))
+
+
+@router.get("/jobs/{id}/metrics")
+def job_metrics(id: str, site: TheSite) -> Response:
+    """The curves of a job's trainings, also while they run: for each its columns, and its checkpoints' steps."""
+    return json(runs_of_job(site.home, store.job(site.db, id)))
 
 
 @router.post("/jobs/{id}/cancel")
