@@ -14,8 +14,8 @@ from saescope.home import RUN_OF, Home
 from saescope.records import Label, Score
 from saescope.store import catalogue, jobs, open_database
 from saescope.store.features import MEASURES, FeatureStore
-from saescope.store.labels import add_labels, add_scores, choose_label
-from saescope.store.metrics import LINES
+from saescope.store.labels import add_labels, add_scores, choose_label, label_history
+from saescope.store.metrics import LINES, MetricLines
 from saescope.web.app import openapi
 from support.llm_server import llm_server
 from support.served import FEATURES, TOKEN
@@ -96,6 +96,21 @@ def test_stars_notes_and_labels_are_kept_and_shown(client: TestClient) -> None:
     assert (shown["starred"], shown["note"]) == (False, None)
 
 
+def test_a_list_and_a_feature_show_the_same_score(client: TestClient, home: Home) -> None:
+    with open_database(home) as db:
+        extraction = catalogue.extraction(db, "topk-64-sotu").id
+        label = label_history(db, extraction, 7)[0]
+        assert label.id is not None
+        add_scores(db, label.id, {"detection": Score(0.75, 20, 0.5, 0.9, 0.5)})
+    rows = client.get(f"{E}/features", params={"sort": "-score,index", "limit": FEATURES}).json()["features"]
+    assert [row["index"] for row in rows[:2]] == [7, 0]
+    for index, score in ((7, 0.75), (0, 0.5)):
+        listed = next(row for row in rows if row["index"] == index)
+        assert listed["score"] == client.get(f"{E}/features/{index}").json()["score"] == score
+    points = np.frombuffer(client.get(f"{E}/points").content[: 16 * FEATURES], "<f4").reshape(4, FEATURES)
+    assert points[3, 7] == 0.75
+
+
 def test_what_did_not_change_is_not_sent_again(client: TestClient) -> None:
     first = client.get(f"{E}/features/5")
     again = {"If-None-Match": first.headers["etag"]}
@@ -144,6 +159,24 @@ def test_a_job_is_queued_watched_and_cancelled(client: TestClient, home: Home) -
     assert client.post(f"/api/jobs/{job['id']}/resume").json()["state"] == "queued"
     assert client.post(f"/api/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
     assert client.post("/api/jobs", json={"verb": "fire_text", "spec": {"extraction": "e", "text": "t"}}).is_error
+
+
+def test_the_curves_of_a_training_are_there_while_it_runs(client: TestClient, home: Home) -> None:
+    asked = {"verb": "train_sae", "spec": {"model": "smol", "dataset": "sotu", "hookpoint": "embed", "name": "new"}}
+    job = client.post("/api/jobs", json=asked).json()
+    assert client.get(f"/api/jobs/{job['id']}/metrics").json() == []
+    folder = home.work / "train-0"
+    (folder / "step-000000020").mkdir(parents=True)
+    (folder / RUN_OF).write_text(job["id"])
+    lines = MetricLines(folder)
+    for step in (10, 20, 30):
+        lines.add({"step": step, "tokens": step * 64, "fvu": 1 / step, "dead": 0, "densities": [1, 2]})
+    (run,) = client.get(f"/api/jobs/{job['id']}/metrics").json()
+    assert run["checkpoints"] == [20]
+    assert run["metrics"]["step"] == [10, 20, 30]
+    assert run["metrics"]["ce_recovered"] == [None] * 3
+    assert "densities" not in run["metrics"]
+    assert client.get("/api/jobs/none/metrics").status_code == 404
 
 
 def test_fire_answers_with_what_is_active_and_where(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,9 +334,9 @@ def test_a_trainings_metrics_are_told_while_it_runs(client: TestClient, home: Ho
     (run / LINES).write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n{"step": 3, "lo')
     (told,) = client.get(f"/api/jobs/{job}/metrics").json()
     assert told["sae"] is None
-    assert (told["columns"]["step"], told["columns"]["loss"]) == ([1, 2], [0.5, 0.25])
+    assert (told["metrics"]["step"], told["metrics"]["loss"]) == ([1, 2], [0.5, 0.25])
     (later,) = client.get(f"/api/jobs/{job}/metrics", params={"after": 1}).json()
-    assert later["columns"]["step"] == [2]
+    assert later["metrics"]["step"] == [2]
 
 
 def test_what_others_write_is_seen_at_once(client: TestClient, home: Home) -> None:
