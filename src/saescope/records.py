@@ -309,3 +309,6 @@ class Steered(Record):
     edits: tuple[dict[str, Any], ...]
     original_token_ids: tuple[int, ...]
     steered_token_ids: tuple[int, ...]
+    original_logprobs: tuple[float, ...] = ()
+    steered_logprobs: tuple[float, ...] = ()
+    """Natural logarithm of each token's probability as the model gave it, whatever the temperature."""

@@ -19,10 +19,12 @@ VERBS: dict[type[specs.Spec], str] = {
     specs.ShowPrompt: "show_prompt",
     specs.FireText: "fire_text",
     specs.SteerText: "steer_text",
+    specs.FindNeighbors: "neighbors",
+    specs.RunDemo: "run_demo",
 }
 """The module of `jobs/` that carries out each spec."""
 
-_SHORT = (specs.CheckSae, specs.ShowPrompt, specs.FireText, specs.SteerText)
+_SHORT = (specs.CheckSae, specs.ShowPrompt, specs.FireText, specs.SteerText, specs.FindNeighbors)
 """Questions that are answered at once: no rows are kept of them."""
 
 
@@ -65,6 +67,8 @@ def lane_of(spec: specs.Spec) -> Literal["device", "llm"]:
 
 def title(spec: specs.Spec) -> str:
     """What a spec makes or works on, for a list of jobs."""
+    if isinstance(spec, specs.RunDemo):
+        return "demo"
     if isinstance(spec, specs.TrainSaes):
         return ", ".join(each.name or each.kind for each in spec.saes)
     if isinstance(spec, specs.ExtractFeatures):

@@ -83,6 +83,8 @@ _VERBS = {
     "ShowPrompt": "saescope label",
     "FireText": "saescope features fire",
     "SteerText": "saescope steer",
+    "RunDemo": "saescope demo",
+    "FindNeighbors": "saescope features show",
     "Edit": "saescope steer",
 }
 
@@ -408,6 +410,23 @@ class FireText(Spec):
     """Any text, up to the model's context."""
     limit: int = Field(default=20, gt=0)
     """Features to show, strongest first."""
+    longest: int | None = Field(default=None, gt=1)
+    """Tokens of a longer text that are read, in place of refusing it; as many as the model's context at most."""
+    sparse: bool = False
+    """Say of each feature where it is active and how strongly, in place of one activation per token."""
+
+
+class FindNeighbors(Spec):
+    """Features whose decoder rows point most nearly the same way as one's."""
+
+    extraction: str
+    """An extraction of the SAE."""
+    feature: int = Field(ge=0)
+    """The feature's index."""
+
+
+class RunDemo(Spec):
+    """The whole pipeline on a real model and real text."""
 
 
 class Edit(Spec):

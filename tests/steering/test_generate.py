@@ -119,8 +119,12 @@ def test_sampling_depends_on_its_seed_alone(model):
 
 def test_every_token_is_told_and_progress_ends_at_its_total(model, sae):
     told, seen = [], []
-    new = continue_text(model, prompt_ids(model, PROMPT), max_new_tokens=6, on_token=told.append)
-    assert told == new
+    ids = prompt_ids(model, PROMPT)
+    new = continue_text(model, ids, max_new_tokens=6, on_token=lambda *each: told.append(each))
+    assert [token for token, _ in told] == new
+    logits = model.model(input_ids=torch.tensor([[*ids, *new]])).logits[0]
+    expected = torch.log_softmax(logits.float(), -1)[len(ids) - 1 : -1].gather(1, torch.tensor(new)[:, None])[:, 0]
+    torch.testing.assert_close(torch.tensor([logprob for _, logprob in told]), expected, atol=1e-4, rtol=1e-4)
     steer(model, sae, HOOKPOINT, spec("3:ablate"), {}, progress=seen.append)
     assert (seen[-1].done, seen[-1].total, seen[-1].unit) == (24, 24, "tokens")
     assert [step.done for step in seen] == sorted(step.done for step in seen)

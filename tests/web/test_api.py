@@ -10,8 +10,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from saescope import interactive
-from saescope.home import Home
-from saescope.store import jobs, open_database
+from saescope.home import RUN_OF, Home
+from saescope.records import Label, Score
+from saescope.store import catalogue, jobs, open_database
+from saescope.store.features import MEASURES, FeatureStore
+from saescope.store.labels import add_labels, add_scores, choose_label, label_history
+from saescope.store.metrics import LINES, MetricLines
 from saescope.web.app import openapi
 from support.llm_server import llm_server
 from support.served import FEATURES, TOKEN
@@ -92,6 +96,21 @@ def test_stars_notes_and_labels_are_kept_and_shown(client: TestClient) -> None:
     assert (shown["starred"], shown["note"]) == (False, None)
 
 
+def test_a_list_and_a_feature_show_the_same_score(client: TestClient, home: Home) -> None:
+    with open_database(home) as db:
+        extraction = catalogue.extraction(db, "topk-64-sotu").id
+        label = label_history(db, extraction, 7)[0]
+        assert label.id is not None
+        add_scores(db, label.id, {"detection": Score(0.75, 20, 0.5, 0.9, 0.5)})
+    rows = client.get(f"{E}/features", params={"sort": "-score,index", "limit": FEATURES}).json()["features"]
+    assert [row["index"] for row in rows[:2]] == [7, 0]
+    for index, score in ((7, 0.75), (0, 0.5)):
+        listed = next(row for row in rows if row["index"] == index)
+        assert listed["score"] == client.get(f"{E}/features/{index}").json()["score"] == score
+    points = np.frombuffer(client.get(f"{E}/points").content[: 16 * FEATURES], "<f4").reshape(4, FEATURES)
+    assert points[3, 7] == 0.75
+
+
 def test_what_did_not_change_is_not_sent_again(client: TestClient) -> None:
     first = client.get(f"{E}/features/5")
     again = {"If-None-Match": first.headers["etag"]}
@@ -142,35 +161,202 @@ def test_a_job_is_queued_watched_and_cancelled(client: TestClient, home: Home) -
     assert client.post("/api/jobs", json={"verb": "fire_text", "spec": {"extraction": "e", "text": "t"}}).is_error
 
 
+def test_the_curves_of_a_training_are_there_while_it_runs(client: TestClient, home: Home) -> None:
+    asked = {"verb": "train_sae", "spec": {"model": "smol", "dataset": "sotu", "hookpoint": "embed", "name": "new"}}
+    job = client.post("/api/jobs", json=asked).json()
+    assert client.get(f"/api/jobs/{job['id']}/metrics").json() == []
+    folder = home.work / "train-0"
+    (folder / "step-000000020").mkdir(parents=True)
+    (folder / RUN_OF).write_text(job["id"])
+    lines = MetricLines(folder)
+    for step in (10, 20, 30):
+        lines.add({"step": step, "tokens": step * 64, "fvu": 1 / step, "dead": 0, "densities": [1, 2]})
+    (run,) = client.get(f"/api/jobs/{job['id']}/metrics").json()
+    assert run["checkpoints"] == [20]
+    assert run["metrics"]["step"] == [10, 20, 30]
+    assert run["metrics"]["ce_recovered"] == [None] * 3
+    assert "densities" not in run["metrics"]
+    assert client.get("/api/jobs/none/metrics").status_code == 404
+
+
 def test_fire_answers_with_what_is_active_and_where(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def worker(home: Home, verb: str, spec: dict, timeout: float) -> Iterator[dict]:
         assert verb == "fire_text"
-        features = [{"index": 4, "label": None, "max": 2.0, "activations": [0.0, 2.0]}]
-        yield {"result": {"tokens": ["<s>", spec["text"]], "token_ids": [0, 7], "features": features}}
+        assert spec["sparse"]
+        features = [{"index": 4, "label": None, "max": 2.0, "positions": [1], "values": [2.0]}]
+        told = {"tokens": ["<s>", spec["text"]], "token_ids": [0, 7], "special": [True, False], "truncated_to": 2}
+        yield {"result": told | {"features": features}}
 
     monkeypatch.setattr(interactive, "ask", worker)
     answer = client.post("/api/fire", json={"extraction": "topk-64-sotu", "text": "hm"}).json()
     assert answer["tokens"] == ["<s>", "hm"]
     assert [(each["index"], each["positions"], each["values"]) for each in answer["features"]] == [(4, [1], [2.0])]
+    assert (answer["special"], answer["truncated_to"], answer["active"]) == ([True, False], 2, 1)
     none = client.post("/api/fire", json={"extraction": "topk-64-sotu", "text": "hm", "features": [5]}).json()
     assert none["features"] == []
 
 
 def test_steering_is_told_token_by_token(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def worker(*_: object) -> Iterator[dict]:
-        yield {"token": {"run": "original", "id": 3, "token": " a"}}
-        yield {"result": {"original": " a", "steered": " b"}}
+        yield {"token": {"run": "original", "id": 3, "token": " a", "logprob": -0.5}}
+        yield {"result": {"original": " a", "steered": " b", "original_logprobs": [-0.5], "steered_logprobs": [-1]}}
 
     monkeypatch.setattr(interactive, "ask", worker)
     edits = [{"feature": 1, "mode": "ablate", "amount": 0}]
     told = client.post("/api/steer", json={"sae": "topk-64", "prompt": "x", "edits": edits}).text
     assert [line for line in told.splitlines() if line.startswith("event")] == ["event: token", "event: done"]
+    assert '"logprob":-0.5' in told
+    assert '"steered":{"text":" b","logprobs":[-1]}' in told
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"x": 123456789012345678901234567890}',
+        b'{"x": "\\ud800"}',
+        b'{"x": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"x": 1e999}',
+        b'{"x": NaN}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b'"x"',
+        b"",
+    ],
+)
+def test_settings_of_any_kind_end_in_no_fault(client: TestClient, body: bytes) -> None:
+    kept = client.put("/api/settings", content=body, headers={"content-type": "application/json"})
+    assert kept.status_code < 500
+    assert client.get("/api/settings").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"tokens": 10**30},
+        {"tokens": 1e400},
+        {"name": "\ud800"},
+        {"name": "\0"},
+        {"d_sae": "many"},
+        {"saes": 3},
+        {"model": ["smol"]},
+    ],
+)
+@pytest.mark.parametrize("verb", ["train_sae", "train_saes", "extract_features", "label_features", "run_demo"])
+@pytest.mark.parametrize("path", ["/api/jobs", "/api/estimate"])
+def test_specs_of_any_kind_end_in_no_fault(client: TestClient, path: str, verb: str, spec: dict) -> None:
+    train = {"model": "smol", "dataset": "sotu", "hookpoint": "embed", "kind": "topk", "d_sae": 64, "tokens": 1000}
+    body = json.dumps({"verb": verb, "spec": train | spec})
+    answer = client.post(path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code < 500 or answer.json()["error"]["kind"] == "unreachable"
+    assert client.get("/api/jobs").status_code == 200
+
+
+def test_a_fault_of_ours_is_printed_here_and_tells_others_nothing(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    monkeypatch.setattr(jobs, "jobs", broken)
+    with TestClient(app, "http://127.0.0.1:8420", raise_server_exceptions=False, headers=bearer) as client:
+        answer = client.get("/api/jobs?verb=private")
+    assert answer.status_code == 500
+    assert set(answer.json()["error"]) == {"kind", "message", "hint"}
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+    assert "a secret of the inside" in caplog.text
+    assert "private" not in caplog.text
+
+
+def test_a_stream_that_breaks_says_so_in_its_last_event(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"verb": "add_dataset", "spec": {"name": "new", "source": "nothing.txt"}}
+    job = client.post("/api/jobs", json=asked).json()["id"]
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    monkeypatch.setattr(jobs, "lines", broken)
+    told = client.get(f"/api/jobs/{job}/events").text
+    assert told.startswith("event: error")
+    assert "secret" not in told
 
 
 def test_a_question_without_a_worker_says_so(client: TestClient) -> None:
     answer = client.post("/api/fire", json={"extraction": "topk-64-sotu", "text": "hm"})
     assert answer.status_code == 503
     assert answer.json()["error"]["kind"] == "unreachable"
+
+
+def test_estimates_are_asked_for_as_such(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def worker(home: Home, verb: str, spec: dict, timeout: float) -> Iterator[dict]:
+        yield {"result": {"verb": verb, "spec": spec}}
+
+    monkeypatch.setattr(interactive, "ask", worker)
+    train = {"model": "smol", "dataset": "sotu", "hookpoint": "embed", "kind": "topk", "d_sae": 64, "tokens": 1000}
+    for verb, spec in (("extract_features", {"saes": ["topk-64"], "dataset": "sotu"}), ("train_sae", train)):
+        told = client.post("/api/estimate", json={"verb": verb, "spec": spec}).json()
+        assert told["verb"] == verb
+        assert told["spec"]["estimate"] is True
+    refused = client.post("/api/estimate", json={"verb": "add_model", "spec": {"name": "m", "source": "m"}})
+    assert refused.status_code == 400
+
+
+def test_neighbours_come_from_the_table_or_from_the_worker(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def worker(home: Home, verb: str, spec: dict, timeout: float) -> Iterator[dict]:
+        asked.append((verb, spec))
+        yield {"result": {"neighbors": [{"index": 9, "cosine": 0.5, "label": None}]}}
+
+    monkeypatch.setattr(interactive, "ask", worker)
+    held = client.get(f"{E}/features/5/neighbors").json()["neighbors"]
+    assert held == [{"index": 0, "cosine": 0.0, "label": "label 0"}]
+    monkeypatch.setattr(FeatureStore, "feature", lambda *_: {"neighbor_ids": [], "neighbor_cosines": []})
+    assert client.get(f"{E}/features/5/neighbors").json()["neighbors"][0]["index"] == 9
+    assert asked == [("find_neighbors", {"extraction": "topk-64-sotu", "feature": 5})]
+
+
+def test_the_demo_is_one_job_however_often_it_is_asked_for(client: TestClient) -> None:
+    first = client.post("/api/demo")
+    assert (first.status_code, first.json()["verb"]) == (201, "run_demo")
+    again = client.post("/api/demo")
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+
+
+def test_a_trainings_metrics_are_told_while_it_runs(client: TestClient, home: Home) -> None:
+    spec = {"model": "smol", "dataset": "sotu", "hookpoint": "embed", "kind": "topk", "d_sae": 64, "tokens": 1000}
+    job = client.post("/api/jobs", json={"verb": "train_sae", "spec": spec}).json()["id"]
+    assert client.get(f"/api/jobs/{job}/metrics").json() == []
+    run = home.work / "train-x"
+    run.mkdir()
+    (run / RUN_OF).write_text(job)
+    (run / LINES).write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n{"step": 3, "lo')
+    (told,) = client.get(f"/api/jobs/{job}/metrics").json()
+    assert told["sae"] is None
+    assert (told["metrics"]["step"], told["metrics"]["loss"]) == ([1, 2], [0.5, 0.25])
+    (later,) = client.get(f"/api/jobs/{job}/metrics", params={"after": 1}).json()
+    assert later["metrics"]["step"] == [2]
+
+
+def test_what_others_write_is_seen_at_once(client: TestClient, home: Home) -> None:
+    row = client.get(f"{E}/features/7").json()
+    with open_database(home) as db:
+        record = catalogue.extraction(db, "topk-64-sotu")
+        add_labels(db, record.id, [Label(7, "newer", "llm", "m", "2027", 0.75, {})])
+        page = client.get(f"{E}/features", params={"search": "newer", "sort": "-score"}).json()
+        assert [(each["index"], each["score"]) for each in page["features"]] == [(7, 0.75)]
+        newest = client.get(f"{E}/features/7").json()["labels"][0]
+        add_scores(db, newest["id"], {"detection": Score(0.9, 20, 0.7, 1.0, 0.5)})
+        found = client.get(f"{E}/features", params={"where": "detection>0.8"}).json()
+        assert indices(found) == [7]
+        choose_label(db, record.id, 7, row["labels"][0]["id"])
+        assert client.get(f"{E}/features", params={"search": "newer"}).json()["matching"] == 0
+        FeatureStore(home.artifact("extractions", record.id)).write_measures(
+            {name: np.linspace(0, 1, FEATURES) for name in MEASURES}
+        )
+    found = client.get(f"{E}/features", params={"sort": f"-{MEASURES[0]}", "limit": 2}).json()
+    assert indices(found) == [FEATURES - 1, FEATURES - 2]
 
 
 def test_search_finds_features_and_things(client: TestClient) -> None:

@@ -11,17 +11,30 @@ from ..sae.base import Sae
 
 @dataclass(frozen=True)
 class Fired:
-    """Features active on a text, strongest first, with one activation per token."""
+    """Features active on a text, strongest first, and where each is active."""
 
     features: list[int]
-    activations: list[list[float]]
+    positions: list[list[int]]
+    """Ascending, for each feature."""
+    values: list[list[float]]
+    """The activation at each of them."""
+
+    def activations(self, tokens: int) -> list[list[float]]:
+        """One activation per token of each feature."""
+        rows = []
+        for positions, values in zip(self.positions, self.values, strict=True):
+            row = [0.0] * tokens
+            for position, value in zip(positions, values, strict=True):
+                row[position] = value
+            rows.append(row)
+        return rows
 
 
 @torch.inference_mode()
 def fire(sae: Sae, x: Float[Tensor, "pos d_in"], counts: Int[Tensor, "pos"] | Tensor, limit: int) -> Fired:
     """The `limit` features with the largest activation at a token that counts.
 
-    x: activations at the hookpoint; counts: which positions are valid (the others show 0).
+    x: activations at the hookpoint; counts: which positions are valid (no feature is active at the others).
     """
     active = sae.active(x.float()[counts])
     position = counts.nonzero().squeeze(1)[active.rows]
@@ -30,10 +43,16 @@ def fire(sae: Sae, x: Float[Tensor, "pos d_in"], counts: Int[Tensor, "pos"] | Te
     )
     order = torch.sort(strongest, descending=True, stable=True)
     features = [i for i, value in zip(order.indices.tolist(), order.values.tolist(), strict=True) if value > 0][:limit]
-    activations = []
-    for feature in features:
-        row = torch.zeros(len(x), device=x.device)
-        here = active.features == feature
-        row[position[here]] = active.values[here].float()
-        activations.append(row.tolist())
-    return Fired(features, activations)
+    positions: dict[int, list[int]] = {feature: [] for feature in features}
+    values: dict[int, list[float]] = {feature: [] for feature in features}
+    by_position = torch.sort(position, stable=True).indices
+    for feature, place, value in zip(
+        active.features[by_position].tolist(),
+        position[by_position].tolist(),
+        active.values[by_position].float().tolist(),
+        strict=True,
+    ):
+        if feature in positions and value > 0:
+            positions[feature].append(place)
+            values[feature].append(value)
+    return Fired(features, list(positions.values()), list(values.values()))

@@ -43,6 +43,8 @@ class Plan:
     bytes: int
     seconds: float
     """For one sample of every SAE."""
+    trials: tuple[Trial, ...] = ()
+    """The sizes tried."""
 
 
 def plan(
@@ -58,11 +60,16 @@ def plan(
         size = max(1, int(smallest.size * room / max(smallest.bytes, 1)))
         bytes_ = smallest.bytes * size // smallest.size
         return Plan(size, f"no more fit; it needs {_mib(bytes_)} {memory}", bytes_, smallest.seconds)
-    fastest = min(trial.seconds for trial in fitting)
-    chosen = next(trial for trial in fitting if trial.seconds <= fastest * _NEARLY)
+    chosen = best(fitting)
     tried = ", ".join(f"{trial.size}: {1 / max(trial.seconds, 1e-9):,.0f}" for trial in fitting)
     why = f"samples/s measured: {tried}; it needs {_mib(chosen.bytes)} {memory}"
-    return Plan(chosen.size, why, chosen.bytes, chosen.seconds)
+    return Plan(chosen.size, why, chosen.bytes, chosen.seconds, tuple(fitting))
+
+
+def best(trials: Sequence[Trial]) -> Trial:
+    """The smallest of those that are about as fast as the fastest; trials of sizes in rising order."""
+    fastest = min(trial.seconds for trial in trials)
+    return next(trial for trial in trials if trial.seconds <= fastest * _NEARLY)
 
 
 def forced(

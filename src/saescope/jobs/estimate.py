@@ -7,11 +7,12 @@ from its first blocks, and says at its end how far off that was.
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..extraction.plan import SIZES, Plan, best, try_sizes
 from ..extraction.sweep import TokenRows, blocks
 from ..records import Record
 from . import passes
@@ -19,7 +20,7 @@ from .gpus import Gpu, on_gpu, task
 from .memory import free_memory, resident_memory
 from .passes import Pass
 from .peak import peak_memory
-from .trial import Tried, check_fit, read_blocks, try_out
+from .trial import SHARE, Seen, Tried, check_fit, read_blocks, try_out
 
 _SPREAD = 4
 """Blocks read for an estimate, evenly spread over the text, after a first one that warms up."""
@@ -90,6 +91,7 @@ def estimate(job: Pass, gpus: list[Gpu]) -> dict[str, Any]:
     rates = Rates(seen.model / max(seen.cells, 1), seen.encode / max(seen.tokens, 1))
     made = predict(job, tried, rates, resident, {"prepare": job.loading, "probe": probed})
     host = sum(made.phases[name] for name in ("prepare", "save", "write"))
+    sizes = _sizes(job, seen, tried, rates, resident, made)
     work = task(job, made.samples, made.tokens, cells(job.rows, 0, job.stop), tried, host)
     free = {
         "memory_free_bytes": free_memory(job.context.device),
@@ -101,6 +103,7 @@ def estimate(job: Pass, gpus: list[Gpu]) -> dict[str, Any]:
             {"sae": part.record.name, "features": part.sae.d_sae, "probe": probe.to_json()}
             for part, probe in zip(job.parts, probes, strict=True)
         ],
+        "batch_sizes": sizes,
         "gpus": [on_gpu(work, gpu) for gpu in gpus],
     }
 
@@ -121,11 +124,10 @@ def predict(
     }
     saves = int(sum(swept.values()) / passes.save_interval(tried.save))
     phases = {**before, **swept, "save": saves * tried.save, "weights": tried.weights, "write": tried.write}
-    work = max(tried.plan.bytes, min(_WRITE_BYTES, int(_WRITE_COPIES * tried.state * tried.full)))
     return Estimate(
         seconds=sum(phases.values()),
         phases=phases,
-        peak_memory_bytes=max(peak_memory(), resident + tried.state + work),
+        peak_memory_bytes=max(peak_memory(), resident + tried.state + working_bytes(tried, tried.plan.bytes)),
         disk_bytes=tried.disk,
         work_bytes=2 * tried.state if saves else 0,
         samples=job.stop - start,
@@ -143,6 +145,40 @@ def cells(rows: TokenRows, start: int, stop: int) -> int:
     edges = np.array([block.start for block in blocks(rows.context, start, stop)])
     widths = np.maximum.reduceat(np.asarray(rows.lengths[start:stop], dtype=np.int64), edges - start)
     return int((widths * np.diff(edges, append=stop)).sum())
+
+
+def _sizes(job: Pass, seen: Seen, tried: Tried, rates: Rates, resident: int, made: Estimate) -> list[dict[str, Any]]:
+    """The run's seconds and memory with each batch size that fits; `auto` marks what auto would choose."""
+    settings = [job.settings(part) for part in job.parts]
+    known = {trial.size: trial for trial in tried.plan.trials}
+    sizes = sorted({min(size, job.stop) for size in (1, *SIZES)})
+    missing = [size for size in sizes if size not in known]
+    room = int(max(0, free_memory(job.context.device) - tried.state) * SHARE)
+    known |= {trial.size: trial for trial in try_sizes(seen.batches, settings, job.context.device, missing, room)}
+    trials = [known[size] for size in sorted(known)]
+    offered = [trial for trial in trials if trial.size > 1] or trials
+    chosen = tried.plan.size if tried.plan.trials else best(offered).size
+    rows = []
+    for trial in trials:
+        predicted = predict(
+            job, replace(tried, plan=Plan(trial.size, "", trial.bytes, trial.seconds)), rates, resident, {}
+        )
+        fixed = made.phases["prepare"] + made.phases["probe"]
+        rows.append(
+            {
+                "size": trial.size,
+                "seconds": predicted.seconds + fixed,
+                "samples_per_second": 1 / max(trial.seconds, 1e-9),
+                "peak_memory_bytes": resident + tried.state + working_bytes(tried, trial.bytes),
+                "auto": trial.size == chosen,
+            }
+        )
+    return rows
+
+
+def working_bytes(tried: Tried, batch: int) -> int:
+    """Bytes in use beside the state: a batch, or the tables while they are made."""
+    return max(batch, min(_WRITE_BYTES, int(_WRITE_COPIES * tried.state * tried.full)))
 
 
 def _spread(job: Pass) -> list[slice]:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from ..errors import BadValue
-from ..extraction.fire import fire
+from ..extraction.fire import Fired, fire
 from ..models.language_model import LanguageModel
 from ..specs import FireText
 from ..steering.generate import prompt_ids
@@ -20,24 +20,40 @@ def run(spec: FireText, context: Context) -> dict[str, Any]:
     model_record, model = context.model(extraction.model)
     hookpoint = context.check_fits(record, sae, model)
     ids = encode_text(spec.text, model)
+    whole = len(ids)
+    if spec.longest is None:
+        model.check_context(whole)
+    else:
+        ids = ids[: min(spec.longest, model.max_context)]
     strings = context.vocabulary(model_record)
+    counts = valid_positions(ids, model, bool(extraction.spec.get("include_special")))
     x = model.read(torch.tensor([ids]), [hookpoint])[hookpoint][0]
-    fired = fire(sae, x, valid_positions(ids, model, bool(extraction.spec.get("include_special"))), spec.limit)
+    fired = fire(sae, x, counts, spec.limit)
     labels = current_labels(context.db, extraction.id, fired.features)
     return {
         "extraction": extraction.name,
         "tokens": [strings[id] for id in ids],
         "token_ids": ids,
+        "special": (~counts).tolist(),
+        "truncated_to": len(ids) if len(ids) < whole else None,
         "features": [
             {
                 "index": feature,
                 "label": labels[feature].text if feature in labels else None,
-                "max": max(activations),
-                "activations": activations,
+                "max": max(values),
+                **where,
             }
-            for feature, activations in zip(fired.features, fired.activations, strict=True)
+            for feature, values, where in zip(fired.features, fired.values, _where(fired, len(ids), spec), strict=True)
         ],
     }
+
+
+def _where(fired: Fired, tokens: int, spec: FireText) -> list[dict[str, Any]]:
+    """Where each feature is active: one activation per token, or positions and values."""
+    if not spec.sparse:
+        return [{"activations": each} for each in fired.activations(tokens)]
+    places = zip(fired.positions, fired.values, strict=True)
+    return [{"positions": positions, "values": values} for positions, values in places]
 
 
 def encode_text(text: str, model: LanguageModel) -> list[int]:
@@ -45,7 +61,6 @@ def encode_text(text: str, model: LanguageModel) -> list[int]:
     ids = prompt_ids(model, text)
     if len(ids) < 2:
         raise BadValue("the text holds no token", "write some text")
-    model.check_context(len(ids))
     return ids
 
 

@@ -13,10 +13,28 @@ from ..errors import BrokenHome
 from ..extraction.neighbors import nearest
 from ..home import Home
 from ..records import SaeInfo
+from ..specs import FindNeighbors
+from ..store import catalogue
+from ..store.labels import current_labels
+from .context import Context, check_feature
 
 NORMS = "norms.npy"
 """In an SAE's facts: the norms of its decoder's rows, where its features' neighbours are left out."""
 _WEIGHTS = "sae_weights.safetensors"
+
+
+def run(spec: FindNeighbors, context: Context) -> dict[str, Any]:
+    """The neighbours of one feature with their labels."""
+    extraction = catalogue.extraction(context.db, spec.extraction)
+    check_feature(spec.feature, extraction.features)
+    near = neighbors_of(context.home, catalogue.sae(context.db, extraction.sae), spec.feature)
+    labels = current_labels(context.db, extraction.id, near["neighbor_ids"])
+    return {
+        "neighbors": [
+            {"index": other, "cosine": cosine, "label": labels[other].text if other in labels else None}
+            for other, cosine in zip(near["neighbor_ids"], near["neighbor_cosines"], strict=True)
+        ]
+    }
 
 
 def neighbors_of(home: Home, sae: SaeInfo, feature: int) -> dict[str, Any]:

@@ -43,8 +43,8 @@ def run(spec: SteerText, context: Context) -> dict[str, Any]:
         labels = current_labels(context.db, extraction.id, features)
     strings = context.vocabulary(model_record)
 
-    def on_token(which: str, token: int) -> None:
-        context.on_token({"run": which, "id": token, "token": strings[token]})
+    def on_token(which: str, token: int, logprob: float) -> None:
+        context.on_token({"run": which, "id": token, "token": strings[token], "logprob": logprob})
 
     steered = steer(model, sae, hookpoint, spec, maxima, progress=context.tell, on_token=on_token)
     document = steered.to_json()

@@ -34,7 +34,7 @@ _SLICE = 1024
 """Features, evenly spread, whose tables are written on trial."""
 _SLICE_SAMPLES = 4096
 """Samples at most that fill them, repeated from those read."""
-_SHARE = 0.5
+SHARE = 0.5
 """Of the memory that is free once the state is full, what a batch may take."""
 
 
@@ -89,7 +89,7 @@ def try_out(job: Pass, seen: Seen, remembered: int | None = None) -> Tried:
     free = max(0, free_memory(device) - state)
     costs = [_Costs.of_a_slice(job, *each) for each in zip(job.parts, settings, seen.batches, strict=True)]
     return Tried(
-        plan=_planned(job, seen, settings, remembered, int(free * _SHARE)),
+        plan=_planned(job, seen, settings, remembered, int(free * SHARE)),
         tokens_per_position=seen.tokens / max(seen.positions, 1),
         active_per_token=tuple(len(batch.value) / max(seen.tokens, 1) for batch in seen.batches),
         state=state,

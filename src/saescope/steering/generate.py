@@ -23,13 +23,13 @@ def steer(
     spec: SteerText,
     maxima: Mapping[int, float],
     progress: Callable[[Progress], None] | None = None,
-    on_token: Callable[[str, int], None] | None = None,
+    on_token: Callable[[str, int, float], None] | None = None,
 ) -> Steered:
     """Continue the prompt once as it is and once with the spec's edits, both sampled with the same seed.
 
     `original` and `steered` hold what follows the prompt. Raises Mismatch where prompt and new tokens are
     longer than the model's context or the SAE does not fit the hookpoint, and what FeatureEdits raises. on_token: told
-    `original` or `steered` and each new token.
+    `original` or `steered`, each new token, and its log-probability.
     """
     edits = edits_of(sae, spec.edits, maxima, where=spec.where)
     width = model.hookpoints[model.hookpoint(hookpoint)]
@@ -41,11 +41,14 @@ def steer(
     prompt = prompt_ids(model, spec.prompt)
     total, done = 2 * spec.max_new_tokens, 0
 
-    def tell(which: str, token: int) -> None:
+    logprobs: dict[str, list[float]] = {"original": [], "steered": []}
+
+    def tell(which: str, token: int, logprob: float) -> None:
         nonlocal done
         done += 1
+        logprobs[which].append(logprob)
         if on_token:
-            on_token(which, token)
+            on_token(which, token, logprob)
         if progress:
             progress(Progress("generating", done, total, "tokens"))
 
@@ -73,6 +76,8 @@ def steer(
         edits=tuple(edit.model_dump() for edit in spec.edits),
         original_token_ids=tuple(original),
         steered_token_ids=tuple(steered),
+        original_logprobs=tuple(logprobs["original"]),
+        steered_logprobs=tuple(logprobs["steered"]),
     )
 
 
@@ -85,13 +90,13 @@ def continue_text(
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
-    on_token: Callable[[int], None] | None = None,
+    on_token: Callable[[int, float], None] | None = None,
 ) -> list[int]:
     """The tokens that follow, with a KV cache, up to `max_new_tokens` or the end token (not given back).
 
     The likeliest token at temperature 0, sampled from a generator of its own otherwise. Edits act at
     `hookpoint` (the SAE's own by default) on every position but the first. Raises Mismatch where the
-    context is too short.
+    context is too short. on_token: told each token and its log-probability.
     """
     model.check_context(len(token_ids) + max_new_tokens)
     generator = torch.Generator().manual_seed(seed)
@@ -106,12 +111,13 @@ def continue_text(
         following, cache = torch.tensor([list(token_ids)], device=model.device), None
         while len(new) < max_new_tokens:
             output = model.model(input_ids=following, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            token = _chosen(output.logits[0, -1], temperature, generator)
+            logits = output.logits[0, -1]
+            token = _chosen(logits, temperature, generator)
             if token in ends:
                 break
             new.append(token)
             if on_token:
-                on_token(token)
+                on_token(token, float(torch.log_softmax(logits.float(), dim=0)[token]))
             following, cache = torch.tensor([[token]], device=model.device), output.past_key_values
     return new
 

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from .features import FeatureStore
 
 BARS = 16
-_AT_ONCE = 4096
 
 
 @dataclass
@@ -30,12 +28,11 @@ def bars_of(store: FeatureStore) -> Bars:
     """Read every histogram once, some at a time."""
     found = Bars(np.zeros((store.total, BARS), np.uint32), np.zeros(store.total, np.uint8))
     first = 0
-    with pq.ParquetFile(store.folder / "features.parquet") as file:
-        for batch in file.iter_batches(_AT_ONCE, columns=["histogram"], use_threads=False):
-            counts = batch.column(0).flatten().to_numpy().reshape(len(batch), -1)
-            part = slice(first, first + len(batch))
-            found.heights[part], found.number[part] = coarse(counts)
-            first += len(batch)
+    for batch in store.batches(["histogram"]):
+        counts = batch.column(0).flatten().to_numpy().reshape(len(batch), -1)
+        part = slice(first, first + len(batch))
+        found.heights[part], found.number[part] = coarse(counts)
+        first += len(batch)
     return found
 
 

@@ -18,22 +18,22 @@ from . import bars, marks
 from .database import Database
 from .features import MEASURES, FeatureStore
 from .labels import current_label_columns, relabelled
-from .listing import as_numpy
+from .listing import as_numpy, lowered
 from .peaks import PEAKS
 from .where import parse_where, unknown_field
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no type checker knows them
 
 WRITES = 2
-_KEPT_ORDERS = 16
+_KEPT_ORDERS = 24
 """Answers held: 4 bytes a feature each."""
 _KEPT_PEAKS = 20_000
 _MANY = 5_000
 """From so many features with new labels on, all labels are read anew."""
 _ROW = ("index", "density", "active_tokens", "active_samples", "max", "mean", "dead", "starred", "label",
         "label_source", "score")  # fmt: skip
-_SORTS = {"label": "label_key", "clarity": "score"}
-_OF_LABELS = ("starred", "labelled", "label_key", "score", "detection", "fuzzing")
+_SORTS = {"label": "label_key"}
+_OF_LABELS = ("starred", "labelled", "label_key", "score", "clarity", "detection", "fuzzing")
 
 
 class Browse:
@@ -60,7 +60,7 @@ class Browse:
         self._orders: OrderedDict[tuple[str, ...], np.ndarray] = OrderedDict()
         self._ranks: dict[str, np.ndarray] = {}
         self._peaks: dict[int, list[str]] = {}
-        self._tokens = pa.array(strings, pa.string())
+        self._tokens = lowered(strings)
         self._bars = bars.bars_of(store)
 
     # ---- asking ----
@@ -78,7 +78,11 @@ class Browse:
             if self._version == version and key in self._orders:
                 self._orders.move_to_end(key)
                 return self._orders[key]
-        found = self._sorted(table, self._matching(table, where, search), sort)
+        if where or search:
+            every = self.order(sort=sort)
+            found = every[self._matching(table, where, search)[every]]
+        else:
+            found = self._sorted(table, sort)
         with self._lock:
             if self._version == version:
                 self._orders[key] = found
@@ -150,7 +154,8 @@ class Browse:
                 on = marks.starred(self._db, self._id)
                 starred[on[on < self.store.total]] = True
                 table = self.store.listing.labelled(labels)
-                label, score = table.column("label"), table.column("clarity")
+                label = table.column("label")
+                score = pc.coalesce(table.column("detection"), table.column("clarity"))
                 for name, column in (
                     ("starred", pa.array(starred)),
                     ("labelled", pc.is_valid(label)),
@@ -181,6 +186,7 @@ class Browse:
         return pa.concat_tables([kept, fresh]).combine_chunks()
 
     def _matching(self, table: pa.Table, where: str | None, search: str | None) -> np.ndarray:
+        """Whether each feature matches."""
         listing = self.store.listing
         held = np.ones(len(table), bool)
         if where:
@@ -189,9 +195,10 @@ class Browse:
                 held &= as_numpy(condition.holds(table.column(condition.field)))
         if words := (search or "").lower().split():
             held &= listing.found(words, table.column("label_key"), self._tokens)
-        return np.flatnonzero(held).astype(np.int32)
+        return held
 
-    def _sorted(self, table: pa.Table, rows: np.ndarray, sort: str | None) -> np.ndarray:
+    def _sorted(self, table: pa.Table, sort: str | None) -> np.ndarray:
+        """Every feature in order."""
         keys = [key.strip() for key in (sort or "").split(",") if key.strip()]
         if len(keys) > 3:
             raise BadValue(f"sort: {len(keys)} fields", "give three at most")
@@ -202,9 +209,10 @@ class Browse:
             name = key.removeprefix("-")
             if name not in fields:
                 raise unknown_field("sort", name, fields)
-            rank = self._rank(table, _SORTS.get(name, name))[rows]
+            rank = self._rank(table, _SORTS.get(name, name))
             columns.append(np.where(rank < _MISSING, -rank, rank) if key.startswith("-") else rank)
-        return rows[np.lexsort(columns[::-1])] if columns else rows
+        order = np.lexsort(columns[::-1]) if columns else np.arange(len(table))
+        return order.astype(np.int32)
 
     def _rank(self, table: pa.Table, name: str) -> np.ndarray:
         """Each feature's place by one column, int32 [features]: equal ones alike, _MISSING where there is no value."""

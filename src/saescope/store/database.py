@@ -209,11 +209,12 @@ def _clear_error(error: exc.DBAPIError, place: str) -> StudioError | None:
 
 
 def _to_json(value: Any) -> str:
-    """JSON that both databases take: no NaN or infinity, which become null."""
+    """JSON that both databases take: no NaN or infinity, which become null, and no half of a surrogate pair."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        return json.dumps(_without_nan(value), ensure_ascii=False)
+        text = json.dumps(_without_nan(value), ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _without_nan(value: Any) -> Any:

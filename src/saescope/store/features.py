@@ -35,8 +35,8 @@ from .peaks import PEAKS, Peaks, rectangle
 _FEATURES_PER_PART = 256
 _FEATURES_PER_GROUP = 8
 _ROWS_PER_GROUP = 16_384
-_FEATURES_PER_FEATURE_GROUP = 512
-_FEATURE_GROUPS = 256
+_FEATURES_PER_FEATURE_GROUP = 256
+_FEATURE_GROUPS = 512
 """Row groups of features.parquet, about, of very many features: each costs every query some 50 µs a column."""
 
 _EDGES = b"histogram_edges"
@@ -169,34 +169,48 @@ class FeatureStore:
         """The plain columns of every feature, held in memory."""
         plain = [field.name for field in self.schema if not pa.types.is_nested(field.type)]
         table = self.to_arrow(plain)
-        measures = pq.read_table(self._measures) if self.measured else None
+        measures = pq.ParquetFile(self._measures).read() if self.measured else None
         for name in MEASURES:
             column = measures.column(name) if measures else pa.nulls(self.total, pa.float64())
             table = table.append_column(name, column)
         return Listing(table, self._written)
 
     def _written(self) -> np.ndarray:
-        lists = self.to_arrow(["writes_most_ids"]).column(0)
-        return rectangle(lists, pc.max(pc.list_value_length(lists)).as_py() or 0)
+        return self._rectangle("writes_most_ids")
 
     @cached_property
     def peaks(self) -> np.ndarray | None:
         """Ids of the tokens that features peak on, int32 [features, PEAKS], -1 for none; None in files of before."""
-        if PEAKS_ON not in self.schema.names:
-            return None
-        return rectangle(self.to_arrow([PEAKS_ON]).column(0), PEAKS)
+        return self._rectangle(PEAKS_ON, PEAKS) if PEAKS_ON in self.schema.names else None
+
+    def _rectangle(self, column: str, width: int = 0) -> np.ndarray:
+        """A column of lists as int32 [features, width], -1 behind the end of a list; the width of the longest if 0."""
+        parts = []
+        for batch in self.batches([column]):
+            lists = batch.column(0)
+            longest = width or pc.max(pc.list_value_length(lists)).as_py() or 0
+            parts.append(rectangle(lists, longest))
+        found = np.full((self.total, width or max((part.shape[1] for part in parts), default=0)), -1, np.int32)
+        first = 0
+        for part in parts:
+            found[first : first + len(part), : part.shape[1]] = part
+            first += len(part)
+        return found
+
+    def batches(self, columns: Collection[str]) -> Iterator[pa.RecordBatch]:
+        """Some columns of every feature, some thousand features at a time."""
+        with self._reading(), pq.ParquetFile(self._file, metadata=self._metadata) as file:
+            yield from file.iter_batches(4096, columns=[*columns], use_threads=False)
 
     def to_arrow(self, columns: Collection[str] | None = None) -> pa.Table:
         """Every feature, or some columns of every feature."""
-        with self._reading():
-            return pq.read_table(self._file, columns=None if columns is None else [*columns], memory_map=True)
+        with self._reading(), pq.ParquetFile(self._file, metadata=self._metadata) as file:
+            return file.read(None if columns is None else [*columns])
 
     def examples_arrow(self) -> pa.Table:
         """Every example of every feature."""
         with self._reading():
-            return pa.concat_tables(
-                [pq.read_table(self._part(part), memory_map=True) for part in range(len(self._starts))]
-            )
+            return pa.concat_tables([pq.ParquetFile(self._part(part)).read() for part in range(len(self._starts))])
 
     def feature(self, index: int, columns: Collection[str] | None = None) -> dict[str, Any]:
         """Everything known of one feature, or some columns; NotFound outside 0..n-1."""
@@ -278,7 +292,7 @@ class FeatureStore:
         """Some columns of every example, part after part."""
         for part in range(len(self._starts)):
             with self._reading():
-                yield pq.read_table(self._part(part), columns=[*columns], memory_map=True)
+                yield pq.ParquetFile(self._part(part)).read([*columns])
 
     def write_measures(self, measures: dict[str, np.ndarray]) -> None:
         """Keep one number per feature and measure beside the tables, to be sorted by; NaN is none."""
@@ -361,5 +375,10 @@ def _values(column: pa.Array) -> list[Any]:
 
 def _last_features(metadata: pq.FileMetaData) -> list[int]:
     """The last feature of each row group."""
-    column = metadata.schema.names.index("feature")
+    if not metadata.num_row_groups:
+        return []
+    # not by metadata.schema: the two hold each other, some 300 kB that only a garbage collection would free
+    first = metadata.row_group(0)
+    names = [first.column(place).path_in_schema for place in range(first.num_columns)]
+    column = names.index("feature")
     return [metadata.row_group(group).column(column).statistics.max for group in range(metadata.num_row_groups)]

@@ -75,7 +75,7 @@ class Listing:
         for condition in conditions:
             held &= as_numpy(condition.holds(table.column(condition.field)))
         if words:
-            held &= self.found(words, pc.utf8_lower(table.column("label")), tokens)
+            held &= self.found(words, pc.utf8_lower(table.column("label")), lowered(tokens))
         matching = np.flatnonzero(held)
         shown = table.take(pa.array(_first(table, matching, sort, order, limit)))
         if table is self._columns:
@@ -92,12 +92,11 @@ class Listing:
             self._kept = labels, table
         return table
 
-    def found(self, words: list[str], label: pa.ChunkedArray, tokens: Tokens) -> np.ndarray:
-        """Features of which each word stands in the label or in a token they write; words and label in lower case."""
+    def found(self, words: list[str], label: pa.ChunkedArray, text: pa.Array | None) -> np.ndarray:
+        """Features of which each word stands in the label or in a token they write; words, label and text of the
+        tokens in lower case.
+        """
         held = np.ones(len(label), bool)
-        text = None
-        if tokens is not None:
-            text = pc.utf8_lower(tokens if isinstance(tokens, pa.Array) else pa.array(tokens, pa.string()))
         for word in words:
             has_word = as_numpy(pc.fill_null(pc.match_substring(label, word), False))
             if text is not None:
@@ -111,12 +110,22 @@ class Listing:
             return np.zeros(len(self.written), bool)
         wanted = np.zeros(max(len(token_has_word), int(self.written.max(initial=-1)) + 1) + 1, bool)
         wanted[: len(token_has_word)] = token_has_word  # the last one, False, is that of -1
-        return np.any(wanted[self.written], axis=1)
+        held = np.zeros(len(self.written), bool)
+        for ids in self.written.T:
+            held |= wanted[ids]
+        return held
 
     @cached_property
     def written(self) -> np.ndarray:
         """Ids of the tokens that each feature writes most, int32 [features, any], -1 for none."""
-        return self._read_written()
+        return np.asfortranarray(self._read_written())
+
+
+def lowered(tokens: Tokens) -> pa.Array | None:
+    """The text of tokens in lower case."""
+    if tokens is None:
+        return None
+    return pc.utf8_lower(tokens if isinstance(tokens, pa.Array) else pa.array(tokens, pa.string()))
 
 
 def _first(table: pa.Table, matching: np.ndarray, sort: str, order: str | None, limit: int | None) -> np.ndarray:

@@ -12,7 +12,6 @@ PEAKS = 3
 COLUMN = "peaks_on_ids"
 """Column of features.parquet: up to three different token ids each, that of the strongest example first."""
 
-_AT_ONCE = 8192
 _READ = ("feature", "stratum", "peak", "start", "token_ids")
 
 
@@ -44,16 +43,11 @@ class Peaks:
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(self.ids[known]))
 
 
-def rectangle(lists: pa.ChunkedArray, width: int) -> np.ndarray:
+def rectangle(lists: pa.ListArray, width: int) -> np.ndarray:
     """The first `width` numbers of each list, int32 [rows, width], -1 where a list is shorter."""
-    found = np.full((len(lists), width), -1, np.int32)
-    first = 0
-    for chunk in lists.chunks:
-        for start in range(0, len(chunk), _AT_ONCE):
-            part = chunk.slice(start, _AT_ONCE)
-            offsets = part.offsets.to_numpy()
-            place = offsets[:-1, None] + np.arange(width)
-            inside = place < offsets[1:, None]
-            found[first : first + len(part)][inside] = part.values.to_numpy()[place[inside]]
-            first += len(part)
+    offsets = lists.offsets.to_numpy()
+    place = offsets[:-1, None] + np.arange(width)
+    inside = place < offsets[1:, None]
+    found = np.full(place.shape, -1, np.int32)
+    found[inside] = lists.values.to_numpy()[place[inside]]
     return found

@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import logging
 import os
 import secrets
 import sys
@@ -13,6 +14,7 @@ import uvicorn
 from ..errors import StudioError, WrongRequest
 from ..home import Home
 from .app import LOOPBACK, create_app
+from .memory import settle
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,6 +45,8 @@ def serve(args: argparse.Namespace) -> None:
     token = _read(args.token_file) or secrets.token_urlsafe(32)
     hosts = {*LOOPBACK, args.host, *args.allow_host}
     app = create_app(Home(args.home), token, allowed_hosts=hosts, password=password)
+    settle()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s web: %(message)s", stream=sys.stderr)
     config = uvicorn.Config(
         app,
         host=args.host,

@@ -1,7 +1,10 @@
 """How the API answers: JSON by orjson, one shape for every error, server-sent events."""
 
+import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+import json as stdlib_json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any
 
 import anyio
@@ -14,6 +17,7 @@ from starlette.responses import Response, StreamingResponse
 
 from ..errors import StudioError
 
+_LOG = logging.getLogger("saescope.web")
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS  # sqlalchemy's column names are a kind of str
 
 _STATUS = {
@@ -64,8 +68,15 @@ def add_handlers(app: FastAPI) -> None:
         return error(problem.status_code, kind, str(problem.detail).lower(), "see /api/openapi.json", headers)
 
     @app.exception_handler(Exception)
-    async def _(_: Request, problem: Exception) -> Response:
-        return error(500, "fault", f"a fault of saescope: {type(problem).__name__}", "please report it")
+    async def _(request: Request, problem: Exception) -> Response:
+        _LOG.error("%s %s", request.method, request.url.path, exc_info=problem)  # no query: it may hold the token
+        return json({"error": _fault(problem)}, 500)
+
+
+def _fault(problem: Exception) -> dict[str, str]:
+    """What a client is told of a fault of ours: its kind, and nothing of the inside."""
+    message = f"a fault of saescope: {type(problem).__name__}"
+    return {"kind": "fault", "message": message, "hint": "please report it, with what the server printed"}
 
 
 def cached(request: Request, tag: str, make: Callable[[], bytes], media_type: str = "application/json") -> Response:
@@ -78,8 +89,11 @@ def cached(request: Request, tag: str, make: Callable[[], bytes], media_type: st
 
 
 def dumps(value: Any) -> bytes:
-    """JSON as bytes."""
-    return orjson.dumps(value, option=_OPTIONS)
+    """JSON as bytes; also of numbers beyond 64 bits and of half a surrogate pair, which orjson refuses."""
+    try:
+        return orjson.dumps(value, option=_OPTIONS)
+    except orjson.JSONEncodeError:
+        return stdlib_json.dumps(value, default=lambda array: array.tolist(), separators=(",", ":")).encode()
 
 
 def event(name: str, value: Any) -> bytes:
@@ -87,13 +101,25 @@ def event(name: str, value: Any) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + dumps(value) + b"\n\n"
 
 
-def events(source: AsyncIterator[bytes]) -> Response:
-    """A stream of server-sent events."""
+def events(source: AsyncGenerator[bytes]) -> Response:
+    """A stream of server-sent events; what goes wrong on the way is its last one, `error`."""
+
+    async def told() -> AsyncIterator[bytes]:
+        try:
+            async with contextlib.aclosing(source) as pieces:
+                async for each in pieces:
+                    yield each
+        except StudioError as problem:
+            yield event("error", problem.to_json())
+        except Exception as problem:
+            _LOG.error("a stream", exc_info=problem)
+            yield event("error", {"error": _fault(problem)})
+
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(source, media_type="text/event-stream", headers=headers)
+    return StreamingResponse(told(), media_type="text/event-stream", headers=headers)
 
 
-async def in_thread(source: Iterator[Any], limiter: anyio.CapacityLimiter) -> AsyncIterator[Any]:
+async def in_thread(source: Iterator[Any], limiter: anyio.CapacityLimiter) -> AsyncGenerator[Any]:
     """The items of a blocking iterator, which is closed when nobody listens any more."""
     nothing = object()
     try:

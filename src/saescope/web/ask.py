@@ -1,7 +1,9 @@
 """Short questions that the worker answers: fire a text, steer a prompt token by token, estimate an extraction."""
 
+import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from heapq import nlargest
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -12,7 +14,7 @@ from starlette.responses import Response
 from .. import interactive
 from ..errors import StudioError, WrongRequest
 from ..requests import spec_class
-from ..specs import ExtractFeatures, FireText, LabelFeatures, ShowPrompt, SteerText
+from ..specs import FireText, ShowPrompt, SteerText, TrainSaes
 from .answers import event, events, in_thread, json
 from .jobs import Asked
 from .site import Site, TheSite
@@ -20,8 +22,11 @@ from .site import Site, TheSite
 router = APIRouter(tags=["ask"])
 _ALL = 1 << 20
 """More features than are active on any text."""
+_RUNS = ("original", "steered")
 _PER_TOKEN = 32
 """Features kept for each token: the strongest."""
+_LONGEST = 2048
+"""Tokens of a text that are read."""
 _SECONDS = 600.0
 
 
@@ -43,7 +48,7 @@ async def fire(body: Fire, site: TheSite) -> Response:
 def _fired(body: Fire, site: Site) -> Response:
     begun = time.perf_counter()
     _, browse = site.browse(body.extraction)
-    spec = FireText(extraction=body.extraction, text=body.text, limit=_ALL)
+    spec = FireText(extraction=body.extraction, text=body.text, limit=_ALL, longest=_LONGEST, sparse=True)
     found = answer(interactive.ask(site.home, "fire_text", spec.model_dump(mode="json"), _SECONDS))
     fired = found["features"]
     shown = _chosen(fired, len(found["tokens"]), body.features)
@@ -52,20 +57,18 @@ def _fired(body: Fire, site: Site) -> Response:
     answered = []
     for each in shown:
         row = about[each["index"]]
-        active = [(place, value) for place, value in enumerate(each["activations"]) if value > 0]
         answered.append(
             {name: row[name] for name in ("index", "label", "label_source", "density", "max", "peaks_on")}
-            | {"positions": [place for place, _ in active], "values": [value for _, value in active]}
+            | {"positions": each["positions"], "values": each["values"]}
         )
-    special = found.get("special") or [place == 0 for place in range(len(found["tokens"]))]
     return json(
         {
             "tokens": found["tokens"],
             "token_ids": found["token_ids"],
-            "special": special,
+            "special": found["special"],
             "features": answered,
             "active": len(fired),
-            "truncated_to": found.get("truncated_to"),
+            "truncated_to": found["truncated_to"],
             "milliseconds": round(1e3 * (time.perf_counter() - begun)),
         }
     )
@@ -76,10 +79,11 @@ def _chosen(fired: list[dict[str, Any]], tokens: int, wanted: list[int] | None) 
     if wanted is not None:
         named = set(wanted)
         return [each for each in fired if each["index"] in named]
-    kept: set[int] = set()
-    for place in range(tokens):
-        active = [(each["activations"][place], each["index"]) for each in fired if each["activations"][place] > 0]
-        kept.update(index for _, index in sorted(active, reverse=True)[:_PER_TOKEN])
+    active: list[list[tuple[float, int]]] = [[] for _ in range(tokens)]
+    for each in fired:
+        for place, value in zip(each["positions"], each["values"], strict=True):
+            active[place].append((value, each["index"]))
+    kept = {index for there in active for _, index in nlargest(_PER_TOKEN, there)}
     return [each for each in fired if each["index"] in kept]
 
 
@@ -88,17 +92,18 @@ async def steer(body: dict[str, Any], site: TheSite) -> Response:
     """Continue a prompt with and without edits, as it is generated; closing the connection stops it."""
     spec = SteerText(**body).model_dump(mode="json")
 
-    async def stream() -> AsyncIterator[bytes]:
-        try:
-            async for message in in_thread(interactive.ask(site.home, "steer_text", spec, _SECONDS), site.waiting):
+    async def stream() -> AsyncGenerator[bytes]:
+        source = interactive.ask(site.home, "steer_text", spec, _SECONDS)
+        async with contextlib.aclosing(in_thread(source, site.waiting)) as messages:
+            async for message in messages:
                 if "token" in message:
                     yield event("token", message["token"])
                 elif "result" in message:
-                    yield event("done", {run: {"text": message["result"][run]} for run in ("original", "steered")})
+                    result = message["result"]
+                    texts = {run: {"text": result[run], "logprobs": result.get(f"{run}_logprobs", [])} for run in _RUNS}
+                    yield event("done", texts)
                 elif "error" in message:
                     yield event("error", {"error": message["error"]})
-        except StudioError as problem:
-            yield event("error", problem.to_json())
 
     return events(stream())
 
@@ -111,13 +116,16 @@ async def prompt(body: ShowPrompt, site: TheSite) -> Response:
 
 @router.post("/estimate")
 async def estimate(body: Asked, site: TheSite) -> Response:
-    """What an extraction would take: time, memory, disk; what labelling by an LLM would: calls, tokens, money."""
+    """What an extraction, a training or labelling would take: time, memory, disk; what an LLM would cost."""
     kind = spec_class(body.verb)
-    if kind not in (ExtractFeatures, LabelFeatures):
-        raise WrongRequest(f"{body.verb} has no estimate", "only extract_features and label_features have one")
-    fields: dict[str, Any] = {**body.spec, "estimate": True}
-    spec = kind(**fields)
-    return json(await asked(site, body.verb, spec.model_dump(mode="json")))
+    fields = dict(body.spec)
+    if kind is TrainSaes and isinstance(fields.get("saes"), list):
+        fields["saes"] = [each | {"estimate": True} if isinstance(each, dict) else each for each in fields["saes"]]
+    elif "estimate" in kind.model_fields:
+        fields["estimate"] = True
+    else:
+        raise WrongRequest(f"{body.verb} has no estimate", "ask for that of an extraction, a training or labelling")
+    return json(await asked(site, body.verb, kind(**fields).model_dump(mode="json")))
 
 
 async def asked(site: Site, verb: str, spec: dict[str, Any]) -> dict[str, Any]:

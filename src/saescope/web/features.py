@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path as File
 from typing import Annotated, Any, Literal
 
+import anyio.to_thread
 import numpy as np
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
@@ -16,6 +17,7 @@ from ..store import looking, marks
 from ..store.export import export_features
 from ..store.labels import add_labels, choose_label, current_label_columns, label_history
 from .answers import cached, dumps, json
+from .ask import asked
 from .site import TheSite, now
 
 router = APIRouter(prefix="/extractions/{extraction}", tags=["features"])
@@ -143,6 +145,18 @@ def examples(extraction: str, index: Index, site: TheSite, request: Request, str
         return dumps(looking.show_examples(browse.store, browse.strings, index, stratum))
 
     return cached(request, f"examples {record.id} {index} {stratum}", make)
+
+
+@router.get("/features/{index}/neighbors")
+async def neighbors(extraction: str, index: Index, site: TheSite, request: Request) -> Response:
+    """The features most like one, found by the worker where the extraction does not hold them (very large SAEs)."""
+    record, browse = await anyio.to_thread.run_sync(site.browse, extraction)
+    held = await anyio.to_thread.run_sync(browse.store.feature, index, ("neighbor_ids", "neighbor_cosines"))
+    if not held["neighbor_ids"]:
+        return json(await asked(site, "find_neighbors", {"extraction": record.name, "feature": index}))
+    named = await anyio.to_thread.run_sync(browse.labels_of, held["neighbor_ids"])
+    near = zip(held["neighbor_ids"], held["neighbor_cosines"], strict=True)
+    return json({"neighbors": [{"index": one, "cosine": cosine, "label": named[one]} for one, cosine in near]})
 
 
 @router.put("/features/{index}/star", status_code=204)

@@ -37,6 +37,14 @@ _HEADERS = {
 }
 
 
+def _place(origin: str) -> str:
+    """Host and port of an origin; empty where it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
 class Guard:
     """In front of everything."""
 
@@ -92,7 +100,7 @@ class Guard:
             return answers.error(400, "bad_host", "this address is not the studio's", "open the link that serve prints")
         if method not in _SAFE:
             site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-            foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+            foreign = origin is not None and _place(origin) != host.lower()
             if site not in (None, "same-origin", "none") or foreign:
                 return answers.error(403, "cross_site", "another site may change nothing here")
         if path in OPEN and (path != "/api/login" or self._password):

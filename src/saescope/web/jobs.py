@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
@@ -13,7 +13,9 @@ from starlette.responses import Response
 from ..errors import WrongRequest
 from ..records import Job
 from ..requests import durable, lane_of, spec_class, title
+from ..specs import RunDemo
 from ..store import jobs as store
+from ..store.metrics import runs_of_job
 from .answers import event, events, json
 from .site import Site, TheSite
 
@@ -70,6 +72,23 @@ def lines(id: str, site: TheSite, after: Annotated[int, Query(ge=0, lt=2**63)] =
     return json(store.lines(site.db, store.job(site.db, id).id, after))
 
 
+@router.get("/jobs/{id}/metrics")
+def job_metrics(id: str, site: TheSite, after: Annotated[int, Query(ge=-1, lt=2**63)] = -1) -> Response:
+    """The curves of a job's trainings, also while they run: of each its columns beyond the step `after`, and the
+    checkpoints' steps.
+    """
+    return json(runs_of_job(site.home, store.job(site.db, id), after))
+
+
+@router.post("/demo", status_code=201)
+def demo(site: TheSite) -> Response:
+    """Queue the demo: the whole pipeline on a small model; what the home holds of it already is kept."""
+    for state in ("running", "queued"):
+        if under_way := store.jobs(site.db, state, "run_demo", 1):
+            return json(under_way[0].to_json(), 200)
+    return json(store.add(site.writable, "run_demo", title(RunDemo()), {}, lane_of(RunDemo())).to_json(), 201)
+
+
 @router.post("/jobs/{id}/cancel")
 def cancel(id: str, site: TheSite) -> Response:
     """Ask a job to stop; what is whole is kept."""
@@ -89,7 +108,7 @@ async def watch(id: str, site: TheSite, after: Annotated[int, Query(ge=0, lt=2**
     return events(_news(site, first, after))
 
 
-async def _news(site: Site, first: Job, after: int) -> AsyncIterator[bytes]:
+async def _news(site: Site, first: Job, after: int) -> AsyncGenerator[bytes]:
     job, shown, said = first, None, time.monotonic()
     while True:
         fresh = await anyio.to_thread.run_sync(store.lines, site.db, job.id, after)

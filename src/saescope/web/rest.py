@@ -3,10 +3,10 @@
 import os
 import re
 import shutil
-from typing import Any
+from typing import Annotated, Any
 
 import psutil
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from ..errors import BadValue
@@ -65,7 +65,9 @@ def set_settings(body: dict[str, Any], site: TheSite) -> Response:
 
 
 @router.get("/search")
-def search(site: TheSite, q: str, extraction: str | None = None, limit: int = 5) -> Response:
+def search(
+    site: TheSite, q: Annotated[str, Query(max_length=500)], extraction: str | None = None, limit: int = 5
+) -> Response:
     """What has these words: features of an extraction, and things of the home by name."""
     limit = max(0, min(limit, 50))
     words = q.lower().split()

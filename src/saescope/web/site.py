@@ -17,6 +17,7 @@ from ..store.changes import Kept
 from ..store.database import Database, open_database
 from ..store.features import FeatureStore
 from ..store.looking import vocabulary
+from .memory import give_back
 
 _OPEN_FEATURES = 200_000
 """Features of the extractions held open, about: some 60 MB at 131k. The one asked for is open whatever its size."""
@@ -83,6 +84,8 @@ class Site:
                 features -= self._open.popitem(last=False)[1].store.total
         store = FeatureStore(self.home.artifact("extractions", record.id))
         found = Browse(self.db, record.id, store, self._vocabulary(record.model), self._version)
+        found.order()
+        give_back()
         with self._lock:
             self._open[record.id] = found
         return found
