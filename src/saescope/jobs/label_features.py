@@ -89,7 +89,8 @@ def _run(spec: LabelFeatures, context: Context, writer: Lexical | Asked) -> dict
             "a dead feature has no examples to describe; see `saescope features list` for the others",
         )
     labels = list(current_labels(context.db, extraction.id, chosen).values())
-    best = sorted(labels, key=lambda label: (-(label.clarity or 0.0), label.feature))[:_SHOWN]
+    clear = [label.clarity for label in labels if label.clarity is not None]
+    best = sorted(labels, key=lambda label: (-_worth(label), label.feature))[:_SHOWN]
     return {
         "extraction": extraction.name,
         "labelled": count + len(done),
@@ -99,7 +100,7 @@ def _run(spec: LabelFeatures, context: Context, writer: Lexical | Asked) -> dict
         "stopped": None if stopped is None else stopped.message,
         "dead": len(chosen) - count - failed - len(done) - left,
         "seconds": time.perf_counter() - began,
-        "median_clarity": float(np.median([label.clarity or 0.0 for label in labels])) if labels else None,
+        "median_clarity": float(np.median(clear)) if clear else None,
         "scores": {name: _spread(labels, name) for name in writer.scores},
         "examples_of_labels": [
             {
@@ -129,6 +130,12 @@ def _model(
     scope = content_hash("scope", extraction.id, request, spec.features, new_id() if spec.again else "")
     with asking(spec, context, there, scope) as answering:
         yield answering
+
+
+def _worth(label: Label) -> float:
+    """By what labels are shown first: clarity, which only lexical ones have, else detection."""
+    scored = label.scores.get("detection")
+    return label.clarity if label.clarity is not None else (scored and scored.value) or 0.0
 
 
 def writer_model(writer: Lexical | Asked) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from ..records import Endpoint
 from .budget import NANO
 from .client import Question
-from .queue import Ledger, Queue, unreachable
+from .queue import CHECK, Ledger, Queue, unreachable
 
 _SCHEMA = {
     "type": "object",
@@ -26,7 +26,7 @@ _QUESTION = Question(
 def check_endpoint(endpoint: Endpoint, key: str | None, ledger: Ledger, seconds: float = 60.0) -> dict[str, Any]:
     """Whether its answer was JSON, what it said, seconds, tokens and money. Raises why there is no answer."""
     began = time.perf_counter()
-    with Queue(endpoint, key, ledger, "check", concurrency=1, seconds=seconds, fresh=True, tries=2) as queue:
+    with Queue(endpoint, key, ledger, CHECK, concurrency=1, seconds=seconds, fresh=True, tries=2) as queue:
         [answer] = queue.ask([_QUESTION], [_numbers])
         spend = queue.totals.spend
     if answer.text is None and answer.raw is None:

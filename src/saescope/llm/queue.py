@@ -22,6 +22,8 @@ from .budget import OVERHEAD, Budget, BudgetSpent, Purse, Spend, cost, worst
 from .client import Client, Failure, Question, Reply, unreachable
 from .pace import Pace
 
+CHECK = "check"
+"""The scope of a question that only tries a server."""
 TRIES = 12
 """Calls for one question that the server may refuse or lose before it is given up."""
 DEAD = 60

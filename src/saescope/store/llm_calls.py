@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ..llm.budget import Spend
-from ..llm.queue import Call
+from ..llm.queue import CHECK, Call
 from . import schema
 from .database import Database
 from .text import storable
@@ -64,7 +64,9 @@ class Ledger:
     def density(self, url: str, model: str) -> float | None:
         """Tokens for each byte that was asked of a model, as its answers so far say; None before the first."""
         sums = sa.select(sa.func.sum(_t.c.charged_in), sa.func.sum(_t.c.worst_in))
-        answered = sums.where(_t.c.url == url, _t.c.model == model, _t.c.state.in_(("answered", "unreadable")))
+        answered = sums.where(
+            _t.c.url == url, _t.c.model == model, _t.c.scope != CHECK, _t.c.state.in_(("answered", "unreadable"))
+        )
         with self._db.reading() as connection:
             tokens, most = connection.execute(answered).one()
         return None if not most else float(tokens) / float(most)

@@ -204,6 +204,8 @@ def label(document: Document, console: Console, prefix: str) -> None:
     if rows:
         heading(console, "the clearest of them")
         figures = {"density": percent, "max": lambda value: number(value, 1), "clarity": number}
+        rows = [row | {name: score["value"] for name, score in (row.get("scores") or {}).items()} for row in rows]
+        figures |= {"detection": number, "fuzzing": number}
         known = {name: show for name, show in figures.items() if rows[0].get(name) is not None}
         made = table(">index", ("label", FILL), *(f">{name}" for name in known))
         for row in rows:
