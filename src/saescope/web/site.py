@@ -21,7 +21,7 @@ from .memory import give_back
 
 _OPEN_FEATURES = 200_000
 """Features of the extractions held open, about: some 60 MB at 131k. The one asked for is open whatever its size."""
-_ANSWER_BYTES = 8 << 20
+_ANSWER_BYTES = 4 << 20
 """Bytes of answers held."""
 _WAITING = 32
 """Questions that may wait for the worker at a time, each in a thread of its own."""
