@@ -1,6 +1,7 @@
 """The app: every resource under /api, the pages beside it, the guard in front."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Collection
 from typing import Any
 
@@ -17,7 +18,7 @@ from .memory import give_back
 from .pages import add_pages
 from .site import Site
 
-_THREADS = 4
+_THREADS = max(2, os.cpu_count() or 2)
 """Requests worked on at a time: more would only take turns, and memory."""
 
 _TIDY_SECONDS = 5.0

@@ -39,6 +39,7 @@ class Site:
         self._open: OrderedDict[str, Browse] = OrderedDict()
         self._strings: OrderedDict[str, list[str]] = OrderedDict()
         self._waiting: anyio.CapacityLimiter | None = None
+        self._downloading: anyio.CapacityLimiter | None = None
 
     @property
     def db(self) -> Database:
@@ -64,6 +65,13 @@ class Site:
         if self._waiting is None:
             self._waiting = anyio.CapacityLimiter(_WAITING)
         return self._waiting
+
+    @property
+    def downloading(self) -> anyio.CapacityLimiter:
+        """The one thread that makes files: each takes all of an extraction's table."""
+        if self._downloading is None:
+            self._downloading = anyio.CapacityLimiter(1)
+        return self._downloading
 
     def browse(self, name: str) -> tuple[Extraction, Browse]:
         """An extraction with its features, held open."""
