@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { Job } from "../src/api/jobs";
 import { share, stateOf } from "../src/api/jobs";
 import { next } from "../src/pages/home";
+import { rowsOf } from "../src/api/trainings";
+import { asCommand } from "../src/lib/command";
 import { smooth } from "../src/lib/smooth";
 import { read } from "../src/parts/spec-form";
 
@@ -51,8 +53,18 @@ it("the next steps follow from what is there", () => {
 });
 
 it("a smoothed curve begins where the curve begins and stays inside it", () => {
-  const smoothed = smooth([...Array<number>(40).fill(4), ...Array<number>(40).fill(0)]) as number[];
+  const smoothed = smooth([...Array<number>(40).fill(4), ...Array<number>(40).fill(0)], 0.85) as number[];
   expect(smoothed[0]).toBe(4);
   expect(Math.max(...smoothed)).toBe(4);
   expect(smoothed.at(-1)).toBeLessThan(0.1);
+  expect(smooth([1, null, 3], 0)).toEqual([1, 1, 3]);
+});
+
+it("a spec is copied as the command that asks for the same", () => {
+  expect(asCommand("extract_features", { saes: ["a", "b"], dataset: "my text", force: true, include_special: false, top_k: 5 })).toBe("saescope extract --sae a --sae b --dataset 'my text' --force --top-k 5");
+});
+
+it("columns of metrics become rows", () => {
+  expect(rowsOf({ step: [1, 2], fvu: [0.5, null] })).toEqual([{ step: 1, fvu: 0.5 }, { step: 2, fvu: null }]);
+  expect(rowsOf({})).toEqual([]);
 });

@@ -95,3 +95,106 @@ def export(page: Page) -> None:
         page.get_by_role("menuitem", name="JSON lines").click()
     lines = Path(got.value.path()).read_text().splitlines()
     assert [json.loads(line)["index"] for line in lines] == list(range(8, -1, -1))
+
+
+NAME_OF_FOCUSED = """() => {
+  const one = document.activeElement;
+  return (one?.getAttribute("aria-label") || one?.labels?.[0]?.innerText || one?.innerText || "").trim();
+}"""
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until what has the focus is called that."""
+    for _ in range(90):
+        page.keyboard.press("Tab")
+        if re.match(name, page.evaluate(NAME_OF_FOCUSED)):
+            return
+    raise AssertionError(f"Tab never comes to {name}")
+
+
+def type_over(page: Page, text: str) -> None:
+    page.keyboard.press("Control+a")
+    page.keyboard.type(text)
+
+
+def test_the_same_walk_by_keys_alone(visited: Visit) -> None:
+    page, keys = visited.page, visited.page.keyboard
+    expect(page.get_by_role("heading", name="Home", exact=True)).to_be_visible()
+    keys.press("g")
+    keys.press("f")
+    expect(page.get_by_role("grid", name="Features")).to_be_visible()
+    expect(page.locator(".count")).to_contain_text("64")
+
+    tab_to(page, "Max")
+    keys.press("Enter")
+    expect(page).to_have_url(re.compile("sort=-max"))
+    keys.press("f")
+    keys.type("density<50%")
+    keys.press("Enter")
+    expect(page.locator(".chip")).to_have_count(1)
+    expect(page.get_by_label("Filter", exact=True)).to_have_count(0)
+    keys.press("j")
+    keys.press("j")
+    expect(page.locator("#row-2")).to_have_attribute("aria-selected", "true")
+    keys.press("Escape")
+    tab_to(page, "Features")
+    keys.press("Enter")
+    expect(page).to_have_url(re.compile(r"/features/found/\d+\?"))
+
+    keys.press("e")
+    type_over(page, "words by keys")
+    keys.press("Enter")
+    expect(page.get_by_role("heading", name="words by keys")).to_be_focused()
+    keys.press("h")
+    expect(page.get_by_role("list", name="Labels, newest first").get_by_role("listitem")).not_to_have_count(1)
+    keys.press("Escape")
+    keys.press("t")
+    type_over(page, "The people of the United States work in peace.")
+    expect(page.locator(".try").get_by_text(re.compile("strongest|not active"))).to_be_visible(timeout=30_000)
+    keys.press("Escape")
+
+    keys.press("x")
+    expect(page).to_have_url(re.compile("/steer/found"))
+    tab_to(page, "Amount$")
+    type_over(page, "2")
+    tab_to(page, "New tokens")
+    type_over(page, "6")
+    keys.press("Control+Enter")
+    expect(page.get_by_role("region", name="Steered").locator(".tok")).to_have_count(6, timeout=30_000)
+    keys.press("Escape")
+
+    keys.press("g")
+    keys.press("e")
+    expect(page.get_by_role("heading", name="Extract")).to_be_visible()
+    expect(page.get_by_label("dataset", exact=True)).to_have_value("long")
+    tab_to(page, "64$")
+    keys.press("Space")
+    tab_to(page, "context")
+    type_over(page, "32")
+    tab_to(page, "More")
+    keys.press("Enter")
+    tab_to(page, "name")
+    type_over(page, "typed")
+    keys.press("Control+Enter")
+    expect(page.get_by_role("heading", name="Extract typed")).to_be_visible()
+    status = page.locator(".status").first
+    expect(page.locator(".job .bignum")).to_have_text(re.compile(r"[1-9]\d? %"), timeout=30_000)
+    keys.press("c")
+    expect(status).to_have_attribute("data-state", "cancelled", timeout=30_000)
+    keys.press("r")
+    expect(status).to_have_attribute("data-state", "done", timeout=60_000)
+    keys.press("Enter")
+    expect(page).to_have_url(re.compile("/features/typed"))
+
+    expect(page.locator(".count")).to_contain_text("64")
+    keys.press("f")
+    keys.type("index<9")
+    keys.press("Enter")
+    expect(page.locator(".count")).to_contain_text("9 of 64")
+    tab_to(page, "Export")
+    keys.press("Enter")
+    expect(page.get_by_role("menuitem", name="JSON lines")).to_be_visible()
+    keys.type("J")
+    with page.expect_download() as got:
+        keys.press("Enter")
+    assert len(Path(got.value.path()).read_text().splitlines()) == 9

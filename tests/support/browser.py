@@ -30,13 +30,18 @@ class Site:
 
 
 @contextmanager
-def served(home: Path) -> Iterator[Site]:
-    """`saescope serve` over a home, as a process of its own, until the block ends."""
+def served(home: Path, program: tuple[str, ...] = (), environment: dict[str, str] | None = None) -> Iterator[Site]:
+    """`saescope serve` over a home, as a process of its own, until the block ends.
+
+    program: how the command is started, by default from here; environment: by default ours, with one thread.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = [sys.executable, "-m", "saescope", "--home", str(home), "serve", "--port", str(port)]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_environment())
+    words = [*(program or (sys.executable, "-m", "saescope")), "--home", str(home), "serve", "--port", str(port)]
+    process = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment or _environment()
+    )
     assert process.stderr
     said: list[str] = []
     try:

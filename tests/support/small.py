@@ -24,11 +24,15 @@ def write_documents(folder: Path, count: int = 60) -> Path:
     return folder
 
 
-def small_studio(root: Path) -> Studio:
-    """A studio with documents `text`, model `tiny`, SAE `sae`, extraction `found` and its labels, in `root`/home."""
+def small_studio(root: Path, documents: str | None = None, model: Path | None = None) -> Studio:
+    """A studio with documents `text`, model `tiny`, SAE `sae`, extraction `found` and its labels, in `root`/home.
+
+    `documents` and `model`: others than the usual ones.
+    """
     studio = saescope.open(root / "home")
-    studio.run(saescope.AddDataset(name="text", source=str(write_documents(root / "text") / "*.txt")))
-    studio.run(saescope.AddModel(name="tiny", source=str(save_tiny_model(root / "model"))))
+    source = documents or str(write_documents(root / "text") / "*.txt")
+    studio.run(saescope.AddDataset(name="text", source=source))
+    studio.run(saescope.AddModel(name="tiny", source=str(model or save_tiny_model(root / "model"))))
     studio.run(
         saescope.TrainSae(
             name="sae",

@@ -14,9 +14,10 @@ from saescope.home import RUN_OF, Home
 from saescope.records import Label, Score
 from saescope.store import catalogue, jobs, open_database
 from saescope.store.features import MEASURES, FeatureStore
-from saescope.store.labels import add_labels, add_scores, choose_label
-from saescope.store.metrics import LINES
+from saescope.store.labels import add_labels, add_scores, choose_label, label_history
+from saescope.store.metrics import LINES, MetricLines
 from saescope.web.app import openapi
+from support.llm_server import llm_server
 from support.served import FEATURES, TOKEN
 
 E = "/api/extractions/topk-64-sotu"
@@ -95,6 +96,21 @@ def test_stars_notes_and_labels_are_kept_and_shown(client: TestClient) -> None:
     assert (shown["starred"], shown["note"]) == (False, None)
 
 
+def test_a_list_and_a_feature_show_the_same_score(client: TestClient, home: Home) -> None:
+    with open_database(home) as db:
+        extraction = catalogue.extraction(db, "topk-64-sotu").id
+        label = label_history(db, extraction, 7)[0]
+        assert label.id is not None
+        add_scores(db, label.id, {"detection": Score(0.75, 20, 0.5, 0.9, 0.5)})
+    rows = client.get(f"{E}/features", params={"sort": "-score,index", "limit": FEATURES}).json()["features"]
+    assert [row["index"] for row in rows[:2]] == [7, 0]
+    for index, score in ((7, 0.75), (0, 0.5)):
+        listed = next(row for row in rows if row["index"] == index)
+        assert listed["score"] == client.get(f"{E}/features/{index}").json()["score"] == score
+    points = np.frombuffer(client.get(f"{E}/points").content[: 16 * FEATURES], "<f4").reshape(4, FEATURES)
+    assert points[3, 7] == 0.75
+
+
 def test_what_did_not_change_is_not_sent_again(client: TestClient) -> None:
     first = client.get(f"{E}/features/5")
     again = {"If-None-Match": first.headers["etag"]}
@@ -143,6 +159,24 @@ def test_a_job_is_queued_watched_and_cancelled(client: TestClient, home: Home) -
     assert client.post(f"/api/jobs/{job['id']}/resume").json()["state"] == "queued"
     assert client.post(f"/api/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
     assert client.post("/api/jobs", json={"verb": "fire_text", "spec": {"extraction": "e", "text": "t"}}).is_error
+
+
+def test_the_curves_of_a_training_are_there_while_it_runs(client: TestClient, home: Home) -> None:
+    asked = {"verb": "train_sae", "spec": {"model": "smol", "dataset": "sotu", "hookpoint": "embed", "name": "new"}}
+    job = client.post("/api/jobs", json=asked).json()
+    assert client.get(f"/api/jobs/{job['id']}/metrics").json() == []
+    folder = home.work / "train-0"
+    (folder / "step-000000020").mkdir(parents=True)
+    (folder / RUN_OF).write_text(job["id"])
+    lines = MetricLines(folder)
+    for step in (10, 20, 30):
+        lines.add({"step": step, "tokens": step * 64, "fvu": 1 / step, "dead": 0, "densities": [1, 2]})
+    (run,) = client.get(f"/api/jobs/{job['id']}/metrics").json()
+    assert run["checkpoints"] == [20]
+    assert run["metrics"]["step"] == [10, 20, 30]
+    assert run["metrics"]["ce_recovered"] == [None] * 3
+    assert "densities" not in run["metrics"]
+    assert client.get("/api/jobs/none/metrics").status_code == 404
 
 
 def test_fire_answers_with_what_is_active_and_where(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,9 +334,9 @@ def test_a_trainings_metrics_are_told_while_it_runs(client: TestClient, home: Ho
     (run / LINES).write_text('{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n{"step": 3, "lo')
     (told,) = client.get(f"/api/jobs/{job}/metrics").json()
     assert told["sae"] is None
-    assert (told["columns"]["step"], told["columns"]["loss"]) == ([1, 2], [0.5, 0.25])
+    assert (told["metrics"]["step"], told["metrics"]["loss"]) == ([1, 2], [0.5, 0.25])
     (later,) = client.get(f"/api/jobs/{job}/metrics", params={"after": 1}).json()
-    assert later["columns"]["step"] == [2]
+    assert later["metrics"]["step"] == [2]
 
 
 def test_what_others_write_is_seen_at_once(client: TestClient, home: Home) -> None:
@@ -371,3 +405,49 @@ def test_an_open_address_needs_a_password(home: Home) -> None:
     done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 2
     assert "no password" in done.stderr
+
+
+def test_a_key_goes_in_and_never_comes_out(client: TestClient, home: Home) -> None:
+    key = "sk-canary-77aa"
+    with llm_server(answer=lambda system, user: '{"answers": [1, 0]}') as server:
+        asked = {"name": "there", "url": server.url, "model": "m", "key": key, "price_in": 1, "price_out": 2}
+        added = client.post("/api/llm", json=asked)
+        assert (added.status_code, added.json()["key"]) == (201, "file")
+        said = [added.text, client.get("/api/llm").text, client.get("/api/settings").text]
+        tested = client.post("/api/llm/there/test")
+        assert tested.json()["json"] is True
+        assert tested.json()["cost"] == pytest.approx((server.tokens_in + 2 * server.tokens_out) / 1e6)
+        assert server.headers[0]["authorization"] == f"Bearer {key}"
+        [spent] = client.get("/api/llm/spending").json()
+        assert spent["states"] == {"answered": 1}
+        said += [tested.text, json.dumps(spent), client.post("/api/llm", json=asked).text]
+        assert client.delete("/api/llm/there").status_code == 204
+    assert client.get("/api/llm").json() == []
+    assert not [text for text in said if key in text]
+    assert list(home.keys.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"url": "ftp://x"}, {"name": "a/b"}, {"model": ""}, {"key": "a b"}, {"price_in": 1}, {"key": "x" * 9000}]
+)
+def test_an_endpoint_that_cannot_be_is_refused_without_its_key(client: TestClient, wrong: dict) -> None:
+    asked = {"name": "there", "url": "https://api.example/v1", "model": "m", "key": "sk-canary-77aa"} | wrong
+    answer = client.post("/api/llm", json=asked)
+    assert answer.status_code in (400, 422)
+    assert asked["key"] not in answer.text
+    assert client.get("/api/llm").json() == []
+
+
+def test_a_label_job_with_a_budget_is_queued_and_its_estimate_and_prompt_are_the_workers(client: TestClient) -> None:
+    spec = {"extraction": "topk-64-sotu", "explainer": "llm", "llm": "there", "budget": "1.50", "features": "3"}
+    queued = client.post("/api/jobs", json={"verb": "label_features", "spec": spec})
+    assert (queued.status_code, queued.json()["lane"]) == (201, "llm")
+    assert queued.json()["spec"]["budget"] == "1.50"
+    wrong = {"verb": "label_features", "spec": spec | {"estimate": True}}
+    assert client.post("/api/jobs", json=wrong).status_code == 400
+    for path, body in (
+        ("estimate", {"verb": "label_features", "spec": spec}),
+        ("prompt", {"extraction": "topk-64-sotu", "feature": 3}),
+    ):
+        answer = client.post(f"/api/{path}", json=body)
+        assert (answer.status_code, answer.json()["error"]["kind"]) == (503, "unreachable")

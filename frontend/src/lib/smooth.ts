@@ -1,6 +1,5 @@
-/** An exponential mean over about a twentieth of the run. */
-export function smooth(values: readonly (number | null)[]): (number | null)[] {
-  const keep = 1 - 1 / Math.max(1, values.length / 20);
+/** An exponential mean: each value takes 1 - keep of the new one. keep: 0 leaves the curve as it is, 0.95 is very smooth. */
+export function smooth(values: readonly (number | null)[], keep: number): (number | null)[] {
   let mean: number | null = null;
   return values.map((value) => {
     if (value === null) return mean;

@@ -83,7 +83,7 @@ export function Model() {
             <h2>Hookpoints</h2>
             <div className="things">
               <table className="table hooks" aria-label="Hookpoints and their widths">
-                <thead><tr><th>Layer</th>{kinds.map((kind) => <th key={kind} className="r">{kind}</th>)}</tr></thead>
+                <thead><tr><th className="r">Layer</th>{kinds.map((kind) => <th key={kind} className="r">{kind}</th>)}</tr></thead>
                 <tbody>
                   {(layers.length ? layers : [""]).map((layer) => (
                     <tr key={layer}>

@@ -45,7 +45,7 @@ export function Saes() {
             columns={[
               { title: "Kind", cell: (one) => one.kind },
               { title: "Features", right: true, cell: (one) => int(one.d_sae) },
-              { title: "Hookpoint", cell: (one) => <span className="mono">{one.hookpoint}</span> },
+              { title: "Hookpoint", wide: true, cell: (one) => <span className="mono">{one.hookpoint}</span> },
               { title: "Model", wide: true, cell: (one) => one.model },
               { title: "FVU", right: true, wide: true, cell: (one) => fixed(one.metrics.fvu, 3) },
               { title: "L0", right: true, wide: true, cell: (one) => figures(one.metrics.l0) },

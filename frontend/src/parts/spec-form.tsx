@@ -9,6 +9,7 @@ import { useKeys } from "../lib/keys";
 import { Button, Checkbox } from "./controls";
 import { Icon } from "./icons";
 import { Failure } from "./states";
+import { toast } from "./toast";
 
 export interface Choices {
   [field: string]: readonly { value: string; text?: string }[];
@@ -28,7 +29,8 @@ interface Props {
   /** Drawn in place of a field's input. */
   inputs?: Record<string, (value: string, set: (value: string) => void) => ReactNode>;
   aside?: (spec: Record<string, unknown> | null) => ReactNode;
-  onStarted?: () => void;
+  /** Stay here when the job has been queued, rather than open its page. */
+  stay?: boolean;
 }
 
 const title = (name: string) => name.replaceAll("_", " ");
@@ -64,7 +66,7 @@ export function read(name: string, field: Field, text: string | undefined): { va
 }
 
 /** A form drawn from a spec: one sentence a field, in the spec's own words; its state is the address. */
-export function SpecForm({ verb, first, hidden = [], choices = {}, initial = {}, action, inputs = {}, aside, onStarted }: Props) {
+export function SpecForm({ verb, first, hidden = [], choices = {}, initial = {}, action, inputs = {}, aside, stay = false }: Props) {
   const answer = useQuery(schema(verb));
   const [words, setWords] = useWords();
   const navigate = useNavigate();
@@ -95,8 +97,8 @@ export function SpecForm({ verb, first, hidden = [], choices = {}, initial = {},
     try {
       const job = await startJob(verb, spec);
       await client.invalidateQueries({ queryKey: ["jobs"] });
-      onStarted?.();
-      void navigate({ to: "/jobs/$id", params: { id: job.id } });
+      if (stay) toast(`Queued: ${job.name}`);
+      else void navigate({ to: "/jobs/$id", params: { id: job.id } });
     } catch (error) {
       setFailed(error);
     } finally {

@@ -31,9 +31,9 @@ from .runs import remove
 
 POLL_SECONDS = 0.1
 LLM_THREADS = 2
-NICENESS = 15
-"""Of the device's long jobs. A thread of weight 36 beside one of 1024 gets a thirtieth of a contended core."""
 _AGAIN_SECONDS = 0.5
+_NICENESS = 5
+"""Of the device's long jobs: a third of the weight of a page's thread, enough not to be starved by many of these."""
 
 _OWN_PHASES = ("extracting", "training")
 """Phases that look at `stop` themselves, where what they keep is whole."""
@@ -112,7 +112,7 @@ def translated(home: Home) -> Iterator[None]:
 
 
 def _ended(db: Database, job: Job, error: BaseException, going: threading.Event | None) -> None:
-    """Write how a job ended that did not succeed."""
+    """Write how a job ended that did not succeed. Fenced where that is the reason: its files were taken away."""
 
     def write() -> None:
         if isinstance(error, Unreachable) and "SAESCOPE_DATABASE_URL" in error.hint:
@@ -131,7 +131,7 @@ def _ended(db: Database, job: Job, error: BaseException, going: threading.Event 
             hint = "this is our fault, not yours: please report it"
             jobs.end(db, job, "failed", error={"kind": "internal", "message": what, "hint": hint})
 
-    with contextlib.suppress(jobs.Fenced, StudioError):
+    with contextlib.suppress(StudioError):
         _written(write, going)
 
 
@@ -204,12 +204,6 @@ def _document(made: dict[str, str], context: Context) -> dict[str, Any]:
     return {"extraction": made["name"], **catalogue.extraction(context.db, made["name"]).to_json()}
 
 
-def yield_to_others() -> None:
-    """Let pages and short questions go first: this thread, and those that torch starts for it, are of low priority."""
-    if sys.platform == "linux":  # elsewhere it would be the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-
-
 class Worker:
     """Takes jobs until it is told to go."""
 
@@ -228,7 +222,7 @@ class Worker:
 
     def _take(self, lane: jobs.Lane) -> None:
         if lane == "device":
-            yield_to_others()
+            _give_way()
         while not self.going.is_set():
             try:
                 job = jobs.claim(self.context.db, lane, self.owner)
@@ -249,3 +243,10 @@ class Worker:
                 _LOG.warning("job %s %s: somebody else has it", job.id, job.verb)
             except Exception as error:
                 _LOG.warning("job %s %s: %s", job.id, job.verb, error)
+
+
+def _give_way() -> None:
+    """Let the pages and short questions go before this thread and those it starts, where a thread has a niceness."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

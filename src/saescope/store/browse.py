@@ -34,8 +34,8 @@ _MANY = 5_000
 """From so many features with new labels on, all labels are read anew."""
 _ROW = ("index", "density", "active_tokens", "active_samples", "max", "mean", "dead", "starred", "label",
         "label_source", "score")  # fmt: skip
-_SORTS = {"label": "label_key", "clarity": "score"}
-_OF_LABELS = ("starred", "labelled", "label_key", "score", "detection", "fuzzing")
+_SORTS = {"label": "label_key"}
+_OF_LABELS = ("starred", "labelled", "label_key", "score", "clarity", "detection", "fuzzing")
 
 
 class Browse:
@@ -157,7 +157,8 @@ class Browse:
                 on = marks.starred(self._db, self._id)
                 starred[on[on < self.store.total]] = True
                 table = self.store.listing.labelled(labels)
-                label, score = table.column("label"), table.column("clarity")
+                label = table.column("label")
+                score = pc.coalesce(table.column("detection"), table.column("clarity"))
                 for name, column in (
                     ("starred", pa.array(starred)),
                     ("labelled", pc.is_valid(label)),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .. import faults
@@ -88,6 +89,21 @@ def metrics_of_job(home: Home, job: Job) -> list[tuple[str | None, pa.Table]]:
 def newest_rows(home: Home, job: Job) -> list[dict[str, Any]]:
     """The last row of each training of a job, under way or finished."""
     return [row for _, table in metrics_of_job(home, job) for row in table.slice(max(0, len(table) - 1)).to_pylist()]
+
+
+def runs_of_job(home: Home, job: Job, after: int = -1) -> list[dict[str, Any]]:
+    """For each training of a job: its SAE's name when it is finished, its columns beyond a step, its checkpoints."""
+    made = [each for each in job.made if each["kind"] == "sae"]
+    finished = [(each["name"], home.artifact("saes", each["id"])) for each in made]
+    return [_run(name, folder, after) for name, folder in [*finished, *((None, f) for f in runs_of(home.work, job.id))]]
+
+
+def _run(sae: str | None, folder: Path, after: int) -> dict[str, Any]:
+    """Of one training; densities stay away, which are a list a row."""
+    table = metrics(folder).drop_columns(["densities"])
+    columns = table.filter(pc.greater(table["step"], after)).to_pydict()
+    steps = sorted(int(place.name.removeprefix("step-")) for place in folder.glob("step-*"))
+    return {"sae": sae, "metrics": columns, "checkpoints": steps}
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from .. import interactive
 from ..errors import StudioError, WrongRequest
 from ..requests import spec_class
-from ..specs import FireText, SteerText, TrainSaes
+from ..specs import FireText, ShowPrompt, SteerText, TrainSaes
 from .answers import event, events, in_thread, json
 from .jobs import Asked
 from .site import Site, TheSite
@@ -106,6 +106,12 @@ async def steer(body: dict[str, Any], site: TheSite) -> Response:
                     yield event("error", {"error": message["error"]})
 
     return events(stream())
+
+
+@router.post("/prompt")
+async def prompt(body: ShowPrompt, site: TheSite) -> Response:
+    """What an LLM would be asked for a feature's label; nothing is asked."""
+    return json(await asked(site, "show_prompt", body.model_dump(mode="json")))
 
 
 @router.post("/estimate")

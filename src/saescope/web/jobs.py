@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -16,7 +15,7 @@ from ..records import Job
 from ..requests import durable, lane_of, spec_class, title
 from ..specs import RunDemo
 from ..store import jobs as store
-from ..store.metrics import metrics_of_job
+from ..store.metrics import runs_of_job
 from .answers import event, events, json
 from .site import Site, TheSite
 
@@ -75,12 +74,10 @@ def lines(id: str, site: TheSite, after: Annotated[int, Query(ge=0, lt=2**63)] =
 
 @router.get("/jobs/{id}/metrics")
 def job_metrics(id: str, site: TheSite, after: Annotated[int, Query(ge=-1, lt=2**63)] = -1) -> Response:
-    """The metrics of a job's trainings, finished or under way: rows of steps beyond `after`, one list a column."""
-    answered = []
-    for name, table in metrics_of_job(site.home, store.job(site.db, id)):
-        seen = int(np.searchsorted(table.column("step").to_numpy(), after, side="right"))
-        answered.append({"sae": name, "columns": table.slice(seen).to_pydict()})
-    return json(answered)
+    """The curves of a job's trainings, also while they run: of each its columns beyond the step `after`, and the
+    checkpoints' steps.
+    """
+    return json(runs_of_job(site.home, store.job(site.db, id), after))
 
 
 @router.post("/demo", status_code=201)

@@ -1,15 +1,15 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { Fragment, lazy, Suspense, useEffect, useState } from "react";
-import { cancelJob, job as jobQuery, jobs as jobsQuery, kindOf, live, resumeJob, share, stateOf, useJobEvents, type Job as JobRow, type JobDetail } from "../../api/jobs";
+import { job as jobQuery, jobs as jobsQuery, kindOf, live, share, stateOf, useJobEvents, type Job as JobRow, type JobDetail } from "../../api/jobs";
 import { bytes, figures, int, moment, percent, seconds } from "../../lib/format";
 import { useKeys } from "../../lib/keys";
 import { Bar, Button, Status } from "../../parts/controls";
-import { Confirm } from "../../parts/dialog";
 import { Page } from "../../parts/page";
 import { Empty, Failure, Loading } from "../../parts/states";
+import { Actions, resumable, useActions } from "./actions";
 
-const Curves = lazy(() => import("./curves").then((part) => ({ default: part.Curves })));
+const JobCurves = lazy(() => import("./curves").then((part) => ({ default: part.JobCurves })));
 
 const when = (time: number | null) => (time === null ? null : new Date(time * 1000).toISOString());
 
@@ -86,32 +86,6 @@ function Row({ job }: { job: JobRow }) {
   );
 }
 
-function useActions(job: JobRow) {
-  const client = useQueryClient();
-  const done = { onSuccess: () => Promise.all([client.invalidateQueries({ queryKey: ["jobs"] }), client.invalidateQueries({ queryKey: ["job", job.id] })]) };
-  const cancel = useMutation({ mutationFn: () => cancelJob(job.id), ...done });
-  const resume = useMutation({ mutationFn: () => resumeJob(job.id), ...done });
-  return { cancel, resume };
-}
-
-const resumable = (job: JobRow) => job.state === "failed" || job.state === "cancelled";
-
-function Actions({ job, big = false }: { job: JobRow; big?: boolean }) {
-  const { cancel, resume } = useActions(job);
-  const [asking, setAsking] = useState(false);
-  const failed = cancel.error ?? resume.error;
-  return (
-    <>
-      {failed && <span className="bad sm" role="alert">△ {failed.message}</span>}
-      {live(job) && <Button look={big ? "plain" : "ghost"} className={big ? "" : "tight"} disabled={job.cancel || cancel.isPending} onClick={() => setAsking(true)}>{job.cancel ? "Cancelling…" : "Cancel"}</Button>}
-      {resumable(job) && <Button look={big ? "primary" : "ghost"} className={big ? "" : "tight"} disabled={resume.isPending} onClick={() => resume.mutate()}>Resume</Button>}
-      <Confirm open={asking} onClose={() => setAsking(false)} title={`Cancel ${kindOf(job).toLowerCase()} ${job.name}?`} action="Cancel the job" onConfirm={() => { setAsking(false); cancel.mutate(); }}>
-        <p>It stops at the next whole step. What is finished is kept: Resume goes on from there.</p>
-      </Confirm>
-    </>
-  );
-}
-
 const PAGES: Record<string, (name: string) => string> = {
   dataset: (name) => `/datasets/${encodeURIComponent(name)}`,
   model: (name) => `/models/${encodeURIComponent(name)}`,
@@ -156,6 +130,9 @@ function Detail({ job }: { job: JobDetail }) {
       </div>
       {live(job) && <Bar share={job.state === "queued" ? 0 : share(job)} label={`${kindOf(job)} ${job.name}`} />}
       {job.state === "failed" && job.error && <Failure error={new Error(`${job.error.message}${job.error.hint ? `; ${job.error.hint}` : ""}`)} title={job.error.message} safe={job.error.hint} actions={<Button look="primary" onClick={() => resume.mutate()} disabled={resume.isPending}>Resume</Button>} />}
+      {job.verb === "label_features" && typeof job.spec.extraction === "string" && (
+        <div className="row"><Link className="btn" to={PAGES.extraction!(job.spec.extraction) as "/"}>Open features of {job.spec.extraction}</Link></div>
+      )}
       {job.made.length > 0 && (
         <div className="row wrap">
           {job.made.map((made) => (PAGES[made.kind] ? <Link key={made.id} className="btn primary" to={PAGES[made.kind]!(made.name) as "/"}>{made.kind === "extraction" ? "Open features of" : "Open"} {made.name}</Link> : null))}
@@ -170,10 +147,10 @@ function Detail({ job }: { job: JobDetail }) {
         {typeof job.spec.vectorization_batch_size !== "undefined" && <div><dt>batch size</dt><dd>{String(job.spec.vectorization_batch_size)}</dd></div>}
         {job.state === "running" && silent !== null && <div><dt>last sign of life</dt><dd className={silent > 10 ? "warn" : ""}>{silent < 2 ? "now" : `${seconds(silent)} ago`}</dd></div>}
       </dl>
-      {job.verb === "train_sae" && <Suspense><Curves job={job} /></Suspense>}
+      {job.verb === "train_sae" && <Suspense><JobCurves job={job} /></Suspense>}
       <section>
         <h2>Log</h2>
-        {job.lines.length ? <Log lines={job.lines} /> : <p className="dim sm">Nothing said yet.</p>}
+        {job.lines.length ? <Log lines={job.lines} /> : <p className="dim sm">{live(job) ? "Nothing said yet." : "It had nothing to say."}</p>}
       </section>
       <section>
         <h2>Asked for</h2>
