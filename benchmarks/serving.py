@@ -306,7 +306,6 @@ def bring_work(home: Home) -> None:
 def extracting(home: Home) -> Iterator[dict[str, Any]]:
     """A worker that extracts job after job, until the block ends; yields what becomes its figures."""
     from saescope.jobs import demo
-    from saescope.jobs.worker import NICENESS
     from saescope.specs import ExtractFeatures
     from saescope.store import jobs
 
@@ -315,7 +314,7 @@ def extracting(home: Home) -> Iterator[dict[str, Any]]:
         queued = [jobs.add(db, "extract_features", "beside the load", spec, "device").id for _ in range(20)]
         words = [sys.executable, "-m", "saescope.jobs.work", "--home", str(home.root)]
         worker = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        ran: dict[str, Any] = {"niceness": NICENESS}
+        ran: dict[str, Any] = {}
         try:
             until = time.monotonic() + 120
             while not any((jobs.job(db, id).progress or {}).get("phase") == "extracting" for id in queued):
