@@ -16,12 +16,13 @@ VERBS: dict[type[specs.Spec], str] = {
     specs.TrainSaes: "train_sae",
     specs.ExtractFeatures: "extract_features",
     specs.LabelFeatures: "label_features",
+    specs.ShowPrompt: "show_prompt",
     specs.FireText: "fire_text",
     specs.SteerText: "steer_text",
 }
 """The module of `jobs/` that carries out each spec."""
 
-_SHORT = (specs.CheckSae, specs.FireText, specs.SteerText)
+_SHORT = (specs.CheckSae, specs.ShowPrompt, specs.FireText, specs.SteerText)
 """Questions that are answered at once: no rows are kept of them."""
 
 

@@ -80,6 +80,7 @@ _VERBS = {
     "ExtractFeatures": "saescope extract",
     "BenchExtract": "saescope bench extract",
     "LabelFeatures": "saescope label",
+    "ShowPrompt": "saescope label",
     "FireText": "saescope features fire",
     "SteerText": "saescope steer",
     "Edit": "saescope steer",
@@ -358,7 +359,7 @@ class LabelFeatures(Spec):
     prompt: str | None = None
     """What an LLM is asked for a label: a prompt by name (`saescope prompts list`), or a .md or .txt file."""
     score: str = "detection,fuzzing"
-    """Which scores to measure, by commas: detection, fuzzing; or none."""
+    """Which scores to measure, by commas: detection, fuzzing, simulation, intruder, surprisal; or none."""
     seed: Seed = 0
     """Chooses which samples are written from and which are graded with."""
     again: bool = False
@@ -367,6 +368,8 @@ class LabelFeatures(Spec):
     """What an LLM may cost: 2.50 (in the currency of its prices), '800 calls' or '3M tokens'; never exceeded."""
     concurrency: int = Field(default=16, gt=0, le=256)
     """Calls at once, at the most; fewer while the server has too much."""
+    timeout: float = Field(default=120.0, gt=0, le=3600)
+    """Seconds that one call may take, from beginning to end."""
     estimate: bool = False
     """Only say what it would take: calls, tokens and money; nothing is asked."""
 
@@ -379,6 +382,21 @@ class LabelFeatures(Spec):
         if self.explainer == "lexical" and (self.llm or self.llm_url or self.budget or self.estimate):
             raise ValueError("the lexical explainer asks no LLM: give explainer llm or llm-contrastive")
         return self
+
+
+class ShowPrompt(Spec):
+    """What would an LLM be asked for a feature's label?"""
+
+    extraction: str
+    """The extraction."""
+    feature: int = Field(ge=0, lt=2**31)
+    """The feature's index."""
+    explainer: Literal["llm", "llm-contrastive"] = "llm"
+    """Who describes it: llm, or llm-contrastive."""
+    prompt: str | None = None
+    """What is asked: a prompt by name, or a .md or .txt file."""
+    seed: Seed = 0
+    """Chooses which samples are written from."""
 
 
 class FireText(Spec):

@@ -1,5 +1,6 @@
 """A home with documents, a model whose embedding has more rows than its tokenizer has tokens, and untrained SAEs."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,16 +42,16 @@ def write_transcoder(folder: Path) -> Path:
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Studio:
+def studio(tmp_path: Path) -> Iterator[Studio]:
     """Dataset `text`, model `wide` (400 rows, 384 tokens), SAE `sae` at layers.1.resid_post."""
     documents = tmp_path / "text.jsonl"
     line = '{"text": "The people of the United States work in peace, and the Senate trades with every nation."}\n'
     documents.write_text(line * 40)
-    studio = saescope.open(tmp_path / "home")
-    studio.run(saescope.AddDataset(name="text", source=str(documents)))
-    studio.run(saescope.AddModel(name="wide", source=str(save_tiny_model(tmp_path / "model", vocab_size=400))))
-    add_sae(studio, "sae", write_sae(tmp_path / "sae"))
-    return studio
+    with saescope.open(tmp_path / "home") as studio:
+        studio.run(saescope.AddDataset(name="text", source=str(documents)))
+        studio.run(saescope.AddModel(name="wide", source=str(save_tiny_model(tmp_path / "model", vocab_size=400))))
+        add_sae(studio, "sae", write_sae(tmp_path / "sae"))
+        yield studio
 
 
 def add_sae(studio: Studio, name: str, folder: Path, hookpoint: str = "layers.1.resid_post") -> None:

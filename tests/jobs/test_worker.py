@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 import saescope
-from saescope.errors import Interrupted, NameTaken, NoSpace, WrongRequest
+from saescope.errors import Interrupted, NameTaken, NoSpace, Unreachable, WrongRequest
+from saescope.home import runs_of
+from saescope.jobs import add_sae
 from saescope.jobs import worker as worker_module
 from saescope.jobs.serving import served, serving
 from saescope.jobs.worker import Worker, carry_out
@@ -28,6 +30,14 @@ def until(true: Callable[[], bool], seconds: float = 30) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not come to that"
         time.sleep(0.02)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"], autouse=True)
+def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalogue of the home, which is opened after this: the same holds for both."""
+    monkeypatch.delenv("SAESCOPE_DATABASE_URL", raising=False)
+    if request.param == "postgresql":
+        monkeypatch.setenv("SAESCOPE_DATABASE_URL", request.getfixturevalue("postgresql_database"))
 
 
 @pytest.fixture
@@ -221,6 +231,73 @@ def test_a_full_disk_fails_the_job_with_the_reason_and_it_goes_on_when_there_is_
     job = quiet.jobs()[0]
     assert (job.state, job.error["kind"]) == ("failed", "no_space")
     assert quiet.resume_job(job.id)["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_full_disk_pauses_a_worker_s_job_which_is_tried_again(
+    quiet: Studio, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    left, save = times, add_sae.save_sae
+
+    def full(*arguments: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise OSError(28, "No space left on device")
+        save(*arguments)
+
+    monkeypatch.setattr(jobs, "PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(add_sae, "save_sae", full)
+    job = jobs.add(quiet.db, "train_sae", "s", saescope.TrainSae(**TRAIN, name="s").model_dump(mode="json"))
+    worker = Worker(quiet.context, "w")
+    threads = worker.start()
+    until(lambda: jobs.job(quiet.db, job.id).error is not None)
+    waiting = jobs.job(quiet.db, job.id)
+    assert (waiting.state, waiting.error["kind"], waiting.stalls) == ("queued", "no_space", 0)
+    until(lambda: jobs.job(quiet.db, job.id).over)
+    over = jobs.job(quiet.db, job.id)
+    assert (over.state, over.attempt, over.error) == ("succeeded", times + 1, None)
+    worker.going.set()
+    for thread in threads:
+        thread.join(10)
+
+
+def test_a_job_whose_database_is_away_is_ended_when_it_is_back(quiet: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs.add(quiet.db, "train_sae", "s", saescope.TrainSae(**TRAIN, name="s").model_dump(mode="json"))
+    mine = jobs.claim(quiet.db, "device", "w")
+    end, calls = jobs.end, 0
+
+    def away(*arguments: Any, **more: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
+            raise Unreachable("it does not answer", "check SAESCOPE_DATABASE_URL")
+        end(*arguments, **more)
+
+    monkeypatch.setattr(worker_module, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(worker_module.jobs, "end", away)
+    carry_out(mine, quiet.context)
+    assert (calls, jobs.job(quiet.db, mine.id).state) == (3, "succeeded")
+
+
+def test_pruning_takes_what_pruned_jobs_kept_to_go_on_from(quiet: Studio) -> None:
+    def stopped(progress: Progress) -> None:
+        if progress.phase == "training":
+            quiet.context.stop.set()
+
+    for name in ("old", "new"):
+        spec = saescope.TrainSae(**{**TRAIN, "tokens": 64 * 3000, "seed": len(name), "k": len(name) - 1}, name=name)
+        with pytest.raises(Interrupted):
+            quiet.run(spec, progress=stopped)
+        quiet.context.stop.clear()
+    new, old = quiet.jobs()
+    runs = {each.id: runs_of(quiet.home.work, each.id) for each in (new, old)}
+    assert all(len(folders) == 1 for folders in runs.values())
+    assert quiet.show_job(new.id)["metrics"][0]["step"] >= 1
+    assert quiet.prune_jobs(keep=1) == 1
+    assert (runs[new.id][0].exists(), runs[old.id][0].exists()) == (True, False)
+    answer = quiet.resume_job(new.id)
+    assert (answer["state"], answer["metrics"][0]["step"]) == ("succeeded", 3000)
 
 
 def test_jobs_of_two_lanes_have_ways_of_their_own_to_be_told_and_stopped(quiet: Studio) -> None:

@@ -124,7 +124,7 @@ def test_a_label_is_a_plain_line_whatever_the_answer_holds():
 
 
 def test_prompts_are_versioned_by_what_they_say(tmp_path):
-    assert len({prompt.version for prompt in list_prompts()}) == 4
+    assert len({prompt.version for prompt in list_prompts()}) == 6
     file = tmp_path / "mine.md"
     copied = copy_prompt("explain", file)
     assert load_prompt(str(file), "explain").version.split("@")[1] == copied.version.split("@")[1]

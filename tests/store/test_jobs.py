@@ -147,6 +147,37 @@ def test_a_job_given_back_is_queued_as_before_its_start(db: Database) -> None:
     assert claimed(db).attempt == 2
 
 
+def test_a_paused_job_says_why_and_comes_later_or_when_it_is_resumed(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = {"kind": "no_space", "message": "no space left", "hint": "free some"}
+    add(db)
+    mine = claimed(db)
+    jobs.pause(db, mine, reason)
+    paused = jobs.job(db, mine.id)
+    assert (paused.state, paused.stalls, paused.owner, paused.error) == ("queued", 0, None, reason)
+    assert jobs.claim(db, "device", "w") is None
+    with pytest.raises(jobs.Fenced):
+        jobs.pause(db, mine, reason)
+    assert jobs.resume(db, mine.id).error is None
+    again = claimed(db)
+    monkeypatch.setattr(jobs, "PAUSE_SECONDS", -1.0)
+    jobs.pause(db, again, reason)
+    assert claimed(db).error is None
+    jobs.give_back(db, jobs.job(db, mine.id))
+    assert jobs.cancel(db, mine.id).state == "cancelled"
+
+
+def test_a_job_of_somebody_else_is_noticed_before_anything_is_saved(db: Database) -> None:
+    add(db)
+    mine = claimed(db)
+    jobs.check(db, mine)
+    expire(db, mine)
+    claimed(db, "heir")
+    with pytest.raises(jobs.Fenced):
+        jobs.check(db, mine)
+
+
 def test_leases_of_one_owner_are_ended_when_it_is_known_to_be_gone(db: Database) -> None:
     add(db), add(db)
     mine, other = claimed(db, "gone"), claimed(db, "alive")

@@ -43,14 +43,24 @@ def scripted(system: str, user: str) -> str:
     if count is None:
         marked = Counter(re.findall(r"«\s*(\w+)\s*»", user))
         return json.dumps({"label": f"the word {marked.most_common(1)[0][0] if marked else 'nothing'}"})
+    if "numbers from 1 to 4" in user:
+        return json.dumps({"answers": [_odd(user, group) for group in range(1, int(count[1]) + 1)]})
     word = re.search(r"the word (\w+)", user)
+    sought = word[1] if word else "nothing"
+    if "tokens that stand between |" in system:
+        lines = re.findall(r"^\d+\. \(\d+\) (.*)$", user, re.MULTILINE)
+        return json.dumps({"answers": [10 * (token == sought) for line in lines for token in line.split(" | ")]})
     lines = re.findall(r"^\d+\. (.*)$", user, re.MULTILINE)[-int(count[1]) :]
-    marks = "tokens stand between" in system
-    sought = (word[1] if word else "?").lower()
-    held = [
-        f"«{sought}»" in line.lower() if marks else bool(re.search(rf"\b{sought}\b", line.lower())) for line in lines
-    ]
-    return json.dumps({"answers": [int(each) for each in held]})
+    pattern = f"«{sought}»" if "tokens stand between" in system else rf"\b{sought}\b"
+    return json.dumps({"answers": [int(re.search(pattern, line, re.IGNORECASE) is not None) for line in lines]})
+
+
+def _odd(user: str, group: int) -> int:
+    """Which of a group's snippets lacks the word that most of them have."""
+    snippets = re.findall(rf"^group {group}, snippet \d: (.*)$", user, re.MULTILINE)
+    words = Counter(word for snippet in snippets for word in set(re.findall(r"zq\w+", snippet)))
+    common = words.most_common(1)[0][0] if words else ""
+    return next((at for at, snippet in enumerate(snippets, 1) if common not in snippet), 1)
 
 
 class LlmServer:
@@ -131,6 +141,8 @@ class LlmServer:
         if path.endswith("/models"):
             return await self._send(writer, 200, {"data": [{"id": "scripted"}]})
         asked = json.loads(body)
+        if path.endswith("/completions") and "prompt" in asked:
+            return await self._echo(asked, writer)
         self.bodies.append(asked)
         if self.delay:
             await asyncio.sleep(self.delay)
@@ -144,6 +156,22 @@ class LlmServer:
                 instead = ", use max_completion_tokens instead" if field == "max_tokens" else ""
                 return await self._send(writer, 400, {"error": {"message": f"unsupported: {field}{instead}"}})
         return await self._fate(self._drawn(), asked, writer, reader)
+
+    async def _echo(self, asked: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+        """Log-probabilities of what was asked: a word is likely where it stood before."""
+        choices = []
+        for index, text in enumerate(asked["prompt"]):
+            found = [(each.start(), each[0]) for each in re.finditer(r"\s*\S+", text)]
+            known = [text[:at].count(token.strip()) > 0 for at, token in found]
+            values = [None, *(-1.0 if each else -9.0 for each in known[1:])]
+            logprobs = {"text_offset": [at for at, _ in found], "token_logprobs": values}
+            choices.append({"index": index, "text": text, "logprobs": logprobs})
+        self.counts["answered"] += 1
+        tokens = sum(len(choice["logprobs"]["text_offset"]) for choice in choices)
+        self.tokens_in += tokens
+        self.tokens_out += len(choices)
+        usage = {"prompt_tokens": tokens, "completion_tokens": len(choices)}
+        return await self._send(writer, 200, {"choices": choices, "usage": usage})
 
     def _drawn(self) -> str:
         draw = self._random.random()

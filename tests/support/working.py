@@ -27,17 +27,20 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS
 
 _WORKER = """
 import json, sys, threading, time
-from saescope.extraction import sweep
 from saescope.home import Home
-from saescope.jobs import extract_features, worker
+from saescope.jobs import worker
 from saescope.jobs.context import Context
 from saescope.store import database, jobs, open_database
 
 asked = json.loads(sys.argv[1])
 jobs.BEAT_SECONDS = 0.05
 jobs.LEASE_SECONDS = database.IDLE_SECONDS = asked["lease"]
-extract_features.save_interval = lambda cost: 0.0
-sweep.BLOCK_TOKENS = 16 * 40
+if asked["tensors"]:
+    from saescope.extraction import sweep
+    from saescope.jobs import extract_features
+
+    extract_features.save_interval = lambda cost: 0.0
+    sweep.BLOCK_TOKENS = 16 * 40
 going = threading.Event()
 
 def tell(progress):
@@ -57,20 +60,27 @@ with open_database(home) as db:
 
 
 def worker(
-    home: Home, *ids: str, fault: str = "", leave_in: str = "", owner: str = "w", lease: float = 30.0
+    home: Home,
+    *ids: str,
+    fault: str = "",
+    leave_in: str = "",
+    owner: str = "w",
+    lease: float = 30.0,
+    tensors: bool = True,
 ) -> "subprocess.Popen[str]":
-    """A process that carries out jobs. leave_in: a phase in which it is told to go."""
+    """A process that carries out jobs. leave_in: a phase in which it is told to go; tensors: not only datasets."""
     environment = {**os.environ, **ONE_THREAD, "SAESCOPE_FAULT": fault}
     asked = {"home": str(home.root), "jobs": ids, "leave_in": leave_in, "owner": owner, "lease": lease}
+    asked["tensors"] = tensors
     words = [sys.executable, "-c", _WORKER, json.dumps(asked)]
     return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def work(home: Home, *ids: str, fault: str = "", leave_in: str = "") -> int:
+def work(home: Home, *ids: str, fault: str = "", leave_in: str = "", tensors: bool = True) -> int:
     """Carry out jobs in a process of its own; how it ended."""
-    process = worker(home, *ids, fault=fault, leave_in=leave_in)
+    process = worker(home, *ids, fault=fault, leave_in=leave_in, tensors=tensors)
     try:
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode <= 0 or leave_in, said

@@ -16,6 +16,7 @@ from saescope.store import catalogue, jobs, open_database
 from saescope.store.labels import add_scores, label_history
 from saescope.store.metrics import MetricLines
 from saescope.web.app import openapi
+from support.llm_server import llm_server
 from support.served import FEATURES, TOKEN
 
 E = "/api/extractions/topk-64-sotu"
@@ -254,3 +255,49 @@ def test_an_open_address_needs_a_password(home: Home) -> None:
     done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 2
     assert "no password" in done.stderr
+
+
+def test_a_key_goes_in_and_never_comes_out(client: TestClient, home: Home) -> None:
+    key = "sk-canary-77aa"
+    with llm_server(answer=lambda system, user: '{"answers": [1, 0]}') as server:
+        asked = {"name": "there", "url": server.url, "model": "m", "key": key, "price_in": 1, "price_out": 2}
+        added = client.post("/api/llm", json=asked)
+        assert (added.status_code, added.json()["key"]) == (201, "file")
+        said = [added.text, client.get("/api/llm").text, client.get("/api/settings").text]
+        tested = client.post("/api/llm/there/test")
+        assert tested.json()["json"] is True
+        assert tested.json()["cost"] == pytest.approx((server.tokens_in + 2 * server.tokens_out) / 1e6)
+        assert server.headers[0]["authorization"] == f"Bearer {key}"
+        [spent] = client.get("/api/llm/spending").json()
+        assert spent["states"] == {"answered": 1}
+        said += [tested.text, json.dumps(spent), client.post("/api/llm", json=asked).text]
+        assert client.delete("/api/llm/there").status_code == 204
+    assert client.get("/api/llm").json() == []
+    assert not [text for text in said if key in text]
+    assert list(home.keys.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"url": "ftp://x"}, {"name": "a/b"}, {"model": ""}, {"key": "a b"}, {"price_in": 1}, {"key": "x" * 9000}]
+)
+def test_an_endpoint_that_cannot_be_is_refused_without_its_key(client: TestClient, wrong: dict) -> None:
+    asked = {"name": "there", "url": "https://api.example/v1", "model": "m", "key": "sk-canary-77aa"} | wrong
+    answer = client.post("/api/llm", json=asked)
+    assert answer.status_code in (400, 422)
+    assert asked["key"] not in answer.text
+    assert client.get("/api/llm").json() == []
+
+
+def test_a_label_job_with_a_budget_is_queued_and_its_estimate_and_prompt_are_the_workers(client: TestClient) -> None:
+    spec = {"extraction": "topk-64-sotu", "explainer": "llm", "llm": "there", "budget": "1.50", "features": "3"}
+    queued = client.post("/api/jobs", json={"verb": "label_features", "spec": spec})
+    assert (queued.status_code, queued.json()["lane"]) == (201, "llm")
+    assert queued.json()["spec"]["budget"] == "1.50"
+    wrong = {"verb": "label_features", "spec": spec | {"estimate": True}}
+    assert client.post("/api/jobs", json=wrong).status_code == 400
+    for path, body in (
+        ("estimate", {"verb": "label_features", "spec": spec}),
+        ("prompt", {"extraction": "topk-64-sotu", "feature": 3}),
+    ):
+        answer = client.post(f"/api/{path}", json=body)
+        assert (answer.status_code, answer.json()["error"]["kind"]) == (503, "unreachable")

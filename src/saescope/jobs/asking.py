@@ -37,6 +37,12 @@ class Asking:
         answers = self.queue.ask(asked, [each.accepts for each in questions])
         return [each.text if each.text is not None else Failed(each.reason or "", each.raw) for each in answers]
 
+    def likelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[float] | Failed:
+        """The log-probability of each second text after the first one."""
+        question = Question("", "", "", len(pairs), tuple(pairs))
+        [answer] = self.queue.ask([question], [lambda text: len(json.loads(text)) == len(pairs)])
+        return json.loads(answer.text) if answer.text is not None else Failed(answer.reason or "", answer.raw)
+
     def report(self) -> dict[str, Any]:
         """What was asked and spent: calls that were answered, and all that may have been charged."""
         totals, there = self.queue.totals, self.queue.endpoint
@@ -107,6 +113,7 @@ def asking(spec: LabelFeatures, context: Context, there: Endpoint, scope: str) -
         scope,
         budget=budget_of(spec, there),
         concurrency=spec.concurrency,
+        seconds=spec.timeout,
         fresh=spec.again,
         stop=context.stop,
     )

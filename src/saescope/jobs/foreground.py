@@ -45,7 +45,7 @@ def follow(queued: Job, context: "Context", tell: Any, notify: Any, options: dic
 
 def _watch(job: Job, context: "Context", tell: Any, notify: Any) -> dict[str, Any]:
     """Follow a job that a worker carries out."""
-    seen = 0
+    seen, waits_for = 0, None
     while True:
         now = jobs.job(context.db, job.id)
         for line in jobs.lines(context.db, job.id, seen):
@@ -56,6 +56,9 @@ def _watch(job: Job, context: "Context", tell: Any, notify: Any) -> dict[str, An
             tell(Progress(**{name: now.progress[name] for name in fields}))
         if now.over:
             return _document(now)
+        if now.error and now.error != waits_for:
+            notify(f"{now.error['message']}: it goes on when there is room")
+        waits_for = now.error
         if context.stop.is_set():
             context.stop.clear()
             jobs.cancel(context.db, job.id)

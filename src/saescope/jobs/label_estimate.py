@@ -6,9 +6,10 @@ import numpy as np
 
 from ..errors import NotFound
 from ..labeling import parse_features
-from ..labeling.judging import explain_question, judge_questions
-from ..labeling.prompts import Rendered, load_prompt
+from ..labeling.judging import explain_question
+from ..labeling.surprisal import surprisal_pairs
 from ..llm.budget import OVERHEAD, Spend, cost, worst
+from ..records import Endpoint
 from ..specs import LabelFeatures
 from ..store import catalogue
 from ..store.labels import labelled_by
@@ -16,7 +17,8 @@ from ..store.llm_calls import Ledger
 from .asking import budget_of, chosen_endpoint, question_of, spent_json
 from .context import Context, check_feature
 from .label_evidence import Material, materials
-from .label_writers import asked_version, explainer_prompt, named_scores, request_of
+from .label_scores import named_scores, score_questions
+from .label_writers import asked_version, explainer_prompt, request_of
 
 _SAMPLED = 48
 """Features whose questions are written out; the others are taken to be like them."""
@@ -31,7 +33,7 @@ def estimate(spec: LabelFeatures, context: Context) -> dict[str, Any]:
     """Calls, tokens and money: the likely, and the most where every answer is as long as it may be."""
     extraction, store = context.extraction(spec.extraction)
     chosen = parse_features(spec.features, extraction.features)
-    scores = named_scores(spec.score)
+    scores = named_scores(spec.score, spec.explainer)
     there = chosen_endpoint(context.db, spec)
     budget = budget_of(spec, there)
     request = request_of(spec, asked_version(there.model, spec, scores), scores)
@@ -40,8 +42,8 @@ def estimate(spec: LabelFeatures, context: Context) -> dict[str, Any]:
     todo = [feature for feature in chosen if feature not in done and densities[feature] > 0]
     some = [todo[at] for at in np.linspace(0, len(todo) - 1, min(len(todo), _SAMPLED)).astype(int)] if todo else []
     strings = context.vocabulary(catalogue.model(context.db, extraction.model))
-    sampled = [questions(spec, material, scores) for material in materials(store, some, strings, spec.seed)]
-    asked = [worst(there, question_of(each)[:3], each.max_tokens) for some in sampled for each in some]
+    sampled = [questions(spec, material, scores, there) for material in materials(store, some, strings, spec.seed)]
+    asked = [each for some in sampled for each in some]
     factor = len(todo) / len(sampled) if sampled else 0.0
     density = Ledger(context.db).density(there.url, there.model) or _TOKENS_PER_BYTE
     most = Spend(*(round(factor * sum(each[at] for each in asked)) for at in range(4)))
@@ -63,13 +65,16 @@ def estimate(spec: LabelFeatures, context: Context) -> dict[str, Any]:
     }
 
 
-def questions(spec: LabelFeatures, material: Material, scores: tuple[str, ...]) -> list[Rendered]:
-    """Everything that is asked for one feature, with a label of the usual length in the judges' prompts."""
+def questions(spec: LabelFeatures, material: Material, scores: tuple[str, ...], there: Endpoint) -> list[Spend]:
+    """The worst of every call for one feature, with a label of the usual length in the judges' questions."""
     asked = [explain_question(explainer_prompt(spec), material.text, material.contrast)]
     for name in scores:
-        snippets = material.snippets(name, spec.seed)
-        asked += [question for question, _ in judge_questions(load_prompt(name, name), _LABEL, snippets)]
-    return asked
+        asked += score_questions(name, _LABEL, material, spec.seed)
+    found = [worst(there, question_of(each)[:3], each.max_tokens) for each in asked]
+    if "surprisal" in scores:
+        pairs, _ = surprisal_pairs(_LABEL, material.detection(spec.seed))
+        found.append(worst(there, tuple(text for pair in pairs for text in pair), len(pairs), OVERHEAD * len(pairs)))
+    return found
 
 
 def show_prompt(spec: LabelFeatures, feature: int, context: Context) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from .clock import now
 from .context import Context
 from .label_estimate import estimate
 from .label_evidence import materials, measure_features, words_of
-from .label_writers import Asked, Lexical, asked_version, named_scores, request_of, written
+from .label_scores import named_scores
+from .label_writers import Asked, Lexical, asked_version, request_of, written
 
 _SHOWN = 12
 _BACKGROUND_SAMPLES = 2000
@@ -38,7 +39,7 @@ def run(spec: LabelFeatures, context: Context, model: Model | None = None) -> di
     """
     if spec.estimate:
         return estimate(spec, context)
-    scores = named_scores(spec.score)
+    scores = named_scores(spec.score, spec.explainer)
     if spec.explainer == "lexical":
         return _run(spec, context, Lexical(scores, spec.seed))
     with _model(spec, context, model, scores) as answering:
@@ -58,7 +59,7 @@ def _run(spec: LabelFeatures, context: Context, writer: Lexical | Asked) -> dict
         measure_features(store)
     writer.background = _background(extraction, strings, context)
     todo = [feature for feature in chosen if feature not in done]
-    near = "detection" in writer.scores or spec.explainer != "lexical"
+    near = bool(writer.scores) or spec.explainer != "lexical"
     count = failed = 0
     stopped: BudgetSpent | None = None
     try:

@@ -7,18 +7,17 @@ from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
-from ..errors import BadValue, StudioError
+from ..errors import StudioError
 from ..fingerprint import content_hash
 from ..labeling import describe
-from ..labeling.judging import Failed, Model, explain, judge
+from ..labeling.judging import Failed, Model, explain
 from ..labeling.prompts import Prompt, load_prompt
-from ..labeling.scoring import score_rule
 from ..records import Label
 from ..specs import LabelFeatures
 from ..version import VERSION
 from .label_evidence import Material
+from .label_scores import judged, prompt_of, rule_scores
 
-SCORES = ("detection", "fuzzing")
 Written = tuple[Material, Label | Failed]
 
 
@@ -80,11 +79,7 @@ class Lexical:
         labels: list[Label | Failed] = []
         for material in some:
             label = describe(material.text, self.background)
-            measured = score_rule(
-                label.detail["rule"],
-                material.detection(self.seed) if "detection" in self.scores else [],
-                material.fuzzing(self.seed) if "fuzzing" in self.scores else [],
-            )
+            measured = rule_scores(self.scores, label.detail["rule"], material, self.seed)
             labels.append(replace(label, scores=measured))
         return labels
 
@@ -105,8 +100,8 @@ class Asked:
         labels = explain(self.model, self.prompt, [(each.text, each.contrast) for each in some], self.spec.explainer)
         there = [(at, label) for at, label in enumerate(labels) if isinstance(label, Label)]
         for name in self.scores:
-            asked = [(label.text, some[at].snippets(name, self.spec.seed)) for at, label in there]
-            for (at, _), score in zip(there, judge(self.model, load_prompt(name, name), asked), strict=True):
+            asked = [(label.text, some[at]) for at, label in there]
+            for (at, _), score in zip(there, judged(self.model, name, asked, self.spec.seed), strict=True):
                 label = labels[at]
                 if score is not None and isinstance(label, Label):
                     labels[at] = replace(label, scores={**label.scores, name: score})
@@ -115,7 +110,7 @@ class Asked:
 
 def asked_version(model: str, spec: LabelFeatures, scores: tuple[str, ...]) -> str:
     """What labels by an LLM depend on: the model and the text of every prompt."""
-    judges = [load_prompt(name, name).version for name in scores]
+    judges = [prompt.version if (prompt := prompt_of(name)) else name for name in scores]
     return " ".join([model, explainer_prompt(spec).version, *judges])
 
 
@@ -128,12 +123,3 @@ def explainer_prompt(spec: LabelFeatures) -> Prompt:
     """The prompt that a request asks with."""
     kind = "explain-contrastive" if spec.explainer == "llm-contrastive" else "explain"
     return load_prompt(spec.prompt or kind, kind)
-
-
-def named_scores(text: str) -> tuple[str, ...]:
-    """The scores that a request names, in the order of the documents."""
-    named = {name.strip() for name in text.split(",")} - {"", "none"}
-    unknown = sorted(named - set(SCORES))
-    if unknown:
-        raise BadValue(f"score: there is no score {unknown[0]!r}", f"there are: {', '.join(SCORES)}, none")
-    return tuple(name for name in SCORES if name in named)

@@ -33,7 +33,7 @@ class Runs:
         """Where the state of a run is, or will be."""
         if name not in self._places:
             usual = self._work / name
-            frozen = self._is_ours(usual) and is_held(_lock(usual))
+            frozen = is_held(_lock(usual)) and any(self._is_ours(place) for place in self._all(name))
             self._places[name] = usual.with_name(f"{name}.{self._job.attempt}") if frozen and self._job else usual
         return self._places[name]
 
@@ -52,9 +52,8 @@ class Runs:
             try:
                 yield
             finally:
-                with contextlib.suppress(FileNotFoundError):
-                    if [path.name for path in folder.iterdir()] == [RUN_OF]:  # nothing was saved
-                        shutil.rmtree(folder, ignore_errors=True)
+                if _is_bare(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def clear(self, name: str) -> None:
         """Remove a run's state, wherever it was begun."""
@@ -71,13 +70,21 @@ class Runs:
 
     def _elsewhere(self, name: str) -> list[Path]:
         """Other folders of a run, the oldest first, without those of another job that is under way."""
-        folders = [self._work / name, *self._work.glob(f"{name}.[0-9]*")]
-        found = [each for each in folders if each.is_dir() and each != self.folder(name)]
+        found = [each for each in self._all(name) if each.is_dir() and each != self.folder(name)]
         free = [each for each in found if self._is_ours(each) or not is_held(_lock(each))]
         return sorted(free, key=lambda each: int(each.suffix[1:] or 0))
 
+    def _all(self, name: str) -> list[Path]:
+        return [self._work / name, *self._work.glob(f"{name}.[0-9]*")]
+
     def _is_ours(self, folder: Path) -> bool:
         return self._job is not None and job_of(folder) == self._job.id
+
+
+def _is_bare(folder: Path) -> bool:
+    """Whether nothing was saved in a folder, or it was taken away and this one is what came after."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return RUN_OF not in names or names == [RUN_OF]
 
 
 def remove(folder: Path) -> None:

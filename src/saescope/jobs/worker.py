@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ from .runs import remove
 POLL_SECONDS = 0.1
 LLM_THREADS = 2
 _AGAIN_SECONDS = 0.5
+_NICENESS = 5
 
 _OWN_PHASES = ("extracting", "training")
 """Phases that look at `stop` themselves, where what they keep is whole."""
@@ -109,7 +111,7 @@ def translated(home: Home) -> Iterator[None]:
 
 
 def _ended(db: Database, job: Job, error: BaseException, going: threading.Event | None) -> None:
-    """Write how a job ended that did not succeed."""
+    """Write how a job ended that did not succeed. Fenced where that is the reason: its files were taken away."""
 
     def write() -> None:
         if isinstance(error, Unreachable) and "SAESCOPE_DATABASE_URL" in error.hint:
@@ -128,7 +130,7 @@ def _ended(db: Database, job: Job, error: BaseException, going: threading.Event 
             hint = "this is our fault, not yours: please report it"
             jobs.end(db, job, "failed", error={"kind": "internal", "message": what, "hint": hint})
 
-    with contextlib.suppress(jobs.Fenced, StudioError):
+    with contextlib.suppress(StudioError):
         _written(write, going)
 
 
@@ -218,6 +220,8 @@ class Worker:
         return threads
 
     def _take(self, lane: jobs.Lane) -> None:
+        if lane == "device":
+            _give_way()
         while not self.going.is_set():
             try:
                 job = jobs.claim(self.context.db, lane, self.owner)
@@ -238,3 +242,10 @@ class Worker:
                 _LOG.warning("job %s %s: somebody else has it", job.id, job.verb)
             except Exception as error:
                 _LOG.warning("job %s %s: %s", job.id, job.verb, error)
+
+
+def _give_way() -> None:
+    """Let the pages and short questions go before this thread and those it starts, where a thread has a niceness."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

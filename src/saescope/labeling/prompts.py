@@ -18,6 +18,8 @@ NEEDS = {
     "explain-contrastive": {"active", "silent"},
     "detection": {"label", "snippets", "count"},
     "fuzzing": {"label", "snippets", "count"},
+    "simulation": {"label", "snippets", "count"},
+    "intruder": {"snippets", "count"},
 }
 """Every prompt of the package, and the placeholders that it cannot do without."""
 _KNOWN = {"active", "silent", "writes", "label", "snippets", "count"}

@@ -70,9 +70,9 @@ def cost(endpoint: Endpoint, tokens_in: int, tokens_out: int) -> int:
     return math.ceil(money * NANO / 1_000_000 - 1e-6)
 
 
-def worst(endpoint: Endpoint, texts: tuple[str, ...], max_tokens: int) -> Spend:
+def worst(endpoint: Endpoint, texts: tuple[str, ...], max_tokens: int, overhead: int = OVERHEAD) -> Spend:
     """The most that a call can cost: no token is less than a byte of what is asked, and no answer is longer."""
-    tokens_in = sum(len(text.encode("utf-8", "replace")) for text in texts) + OVERHEAD
+    tokens_in = sum(len(text.encode("utf-8", "replace")) for text in texts) + overhead
     return Spend(1, tokens_in, max_tokens, cost(endpoint, tokens_in, max_tokens))
 
 

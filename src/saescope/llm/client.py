@@ -39,6 +39,8 @@ class Question(NamedTuple):
     schema: str
     """JSON; the empty text where any will do."""
     max_tokens: int
+    echo: tuple[tuple[str, str], ...] = ()
+    """Instead of the two texts: (what is read before, what is judged), whose log-probabilities are asked for."""
 
 
 class Reply(NamedTuple):
@@ -115,8 +117,11 @@ class Client:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def chat(self, question: Question) -> Reply:
+    async def ask(self, question: Question) -> Reply:
         """Ask, and read the answer. Raises Failure."""
+        return await (self._likelihoods(question.echo) if question.echo else self._chat(question))
+
+    async def _chat(self, question: Question) -> Reply:
         version = self._dialect.version
         document = await self._post("chat/completions", self._body(question), version)
         return self._read(document)
@@ -127,22 +132,30 @@ class Client:
         rows = listed if isinstance(listed, list) else []
         return [self.clean(str(row["id"]))[:200] for row in rows if isinstance(row, dict) and "id" in row]
 
-    async def likelihoods(self, prompts: list[str]) -> tuple[list[list[tuple[int, float]]], Reply]:
-        """(offset, log-probability) of each token of each prompt, by /completions with echo. Raises Failure."""
-        body = {"model": self.endpoint.model, "prompt": prompts, "max_tokens": 1, "echo": True, "logprobs": 1,
-                "temperature": 0}  # fmt: skip
+    async def _likelihoods(self, pairs: tuple[tuple[str, str], ...]) -> Reply:
+        """By /completions with echo: a JSON list, the sum over the tokens of each second text."""
+        body = {
+            "model": self.endpoint.model,
+            "prompt": [before + text for before, text in pairs],
+            "max_tokens": 1,
+            "echo": True,
+            "logprobs": 1,
+            "temperature": 0,
+        }
         document = await self._send("POST", "completions", body)
         try:
-            found = []
+            sums = []
             for choice in sorted(document["choices"], key=lambda choice: choice["index"]):
+                before, text = pairs[choice["index"]]
                 said = choice["logprobs"]
-                pairs = zip(said["text_offset"], said["token_logprobs"], strict=True)
-                found.append([(int(at), float(value)) for at, value in pairs if value is not None])
-        except (KeyError, TypeError, ValueError):
-            raise self._no_protocol("gives no log-probabilities") from None
-        if len(found) != len(prompts):
-            raise self._no_protocol("gives no log-probabilities")
-        return found, Reply("", *self._usage(document), True)
+                places = zip(said["text_offset"], said["token_logprobs"], strict=True)
+                judged = range(len(before), len(before + text))
+                sums.append(sum(float(value) for at, value in places if at in judged and value is not None))
+        except (KeyError, TypeError, ValueError, IndexError):
+            raise self._no_likelihoods() from None
+        if len(sums) != len(pairs):
+            raise self._no_likelihoods()
+        return Reply(json.dumps(sums), *self._usage(document), True)
 
     def clean(self, text: str) -> str:
         """Text of a server's without the key, should the server repeat it."""
@@ -260,10 +273,9 @@ class Client:
         sound = [each if isinstance(each, int) and 0 <= each < 2**40 else None for each in counts]
         return sound[0], sound[1]
 
-    def _no_protocol(self, what: str) -> Failure:
-        error = BadSource(
-            f"{self.endpoint.name} {what}", "ask for other scores: detection, fuzzing, simulation, intruder"
-        )
+    def _no_likelihoods(self) -> Failure:
+        hint = "leave surprisal out of --score"
+        error = BadSource(f"{self.endpoint.name} gives no log-probabilities of what it is asked", hint)
         return Failure("fatal", error.message, 200, error=error)
 
 

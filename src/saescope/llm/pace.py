@@ -1,4 +1,4 @@
-"""How many calls at once: one more after each round that went well, half of them when the server has too much.
+"""How many calls at once: one more after each round that went well, fewer when the server has too much.
 
 Additive increase, multiplicative decrease (Chiu & Jain 1989); a server that says Retry-After is left alone so long.
 """
@@ -6,6 +6,9 @@ Additive increase, multiplicative decrease (Chiu & Jain 1989); a server that say
 import asyncio
 import random
 import time
+
+CUT = 0.7
+"""What is left of the limit: gentler than a half, since servers also refuse at random (as in CUBIC, RFC 9438)."""
 
 
 class Pace:
@@ -47,7 +50,7 @@ class Pace:
             if well:
                 self.limit = min(float(self.most), self.limit + 1.0 / max(1.0, self.limit))
             elif too_much and entered > self._last_cut:
-                self.limit = max(1.0, self.limit / 2)
+                self.limit = max(1.0, self.limit * CUT)
                 self._last_cut = time.monotonic()
             self._changed.notify_all()
 
@@ -55,6 +58,8 @@ class Pace:
         """Let nothing through for so long."""
         self._not_before = max(self._not_before, time.monotonic() + seconds)
 
-    def pause(self, failures: int) -> float:
-        """Seconds to wait before a call is tried again: doubled each time, and anywhere below that."""
+    def pause(self, failures: int, wait: float | None = None) -> float:
+        """Seconds to wait before a call is tried again: a little more than the server says, or doubled each time."""
+        if wait is not None:
+            return wait * random.uniform(1.0, 1.2)
         return random.uniform(0.5, 1.0) * min(self.longest, self.backoff * 2 ** min(failures, 16))

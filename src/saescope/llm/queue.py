@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 from ..errors import Interrupted, StudioError, Unreachable
 from ..home import new_id
 from ..records import Endpoint, Record
-from .budget import Budget, BudgetSpent, Purse, Spend, cost, worst
+from .budget import OVERHEAD, Budget, BudgetSpent, Purse, Spend, cost, worst
 from .client import Client, Failure, Question, Reply, unreachable
 from .pace import Pace
 
@@ -213,7 +213,7 @@ class Queue:
         if known is not None and accepts(known):
             self.totals.cached += 1
             return Answer(known, cached=True)
-        asked, again, failures = question, False, 0
+        asked, again, failures, pauses = question, False, 0, 0
         while True:
             try:
                 reply, raw = await self._call(asked, accepts, key)
@@ -222,7 +222,8 @@ class Queue:
                 if failure.kind == "bad" or failures >= self._tries:
                     return Answer(None, failure.reason)
                 if failure.kind != "changed":
-                    await asyncio.sleep(self._pace.pause(failures - 1))
+                    await asyncio.sleep(self._pace.pause(pauses, failure.wait))
+                    pauses += failure.wait is None
                 continue
             if raw is None:
                 return Answer(reply.text)
@@ -233,7 +234,8 @@ class Queue:
 
     async def _call(self, question: Question, accepts: Accepts, key: str) -> tuple[Reply, str | None]:
         """One call: (reply, the raw answer where it cannot be read). Raises Failure."""
-        most = worst(self.endpoint, (question.system, question.user, question.schema), question.max_tokens)
+        texts = (question.system, question.user, question.schema, *(text for pair in question.echo for text in pair))
+        most = worst(self.endpoint, texts, question.max_tokens, OVERHEAD * max(1, len(question.echo)))
         await self._reserve(most)
         line = Call(new_id(), key, self.scope, self.endpoint.url, self.endpoint.model, "sent", most, most.tokens_in)
         real, entered, well, too_much, begun = Spend(), None, False, False, False
@@ -246,7 +248,7 @@ class Queue:
             real = most  # until it is known better
             started = time.monotonic()
             try:
-                reply = await self._client.chat(question)
+                reply = await self._client.ask(question)
             except Failure as failure:
                 real = Spend() if failure.surely_free else most
                 too_much = failure.kind in ("limited", "timeout")

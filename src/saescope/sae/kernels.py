@@ -136,8 +136,8 @@ def above(pre, limit, threads):
 
 # ---- screened: the tile is a product in bfloat16, seen as int16 bits; what may be large is computed again ----
 
-_SURE = 0.984
-"""1 - 4 u of `screen.py`: rounding a sum to bfloat16, twice over."""
+_UNIT = 2.0**-8
+"""u of `screen.py`."""
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
@@ -157,26 +157,22 @@ def _squared_length(row, scale):
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def widest_row(matrix, scale, threads):
-    """The largest norm of a row of matrix * scale."""
-    found = np.zeros(threads, dtype=np.float32)
+def row_lengths(matrix, scale, lengths, threads):
+    """lengths [rows]: the norm of each row of matrix * scale."""
     rows = len(matrix)
     for part in prange(threads):
-        most = np.float32(0)
         for r in range(rows * part // threads, rows * (part + 1) // threads):
-            length = _squared_length(matrix[r], scale)
-            most = length if length > most else most
-        found[part] = most
-    return np.sqrt(found.max())
+            lengths[r] = np.sqrt(_squared_length(matrix[r], scale))
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def screened_largest(bits, x, encoder, bias, error, values, indices, unsure, threads):
+def screened_largest(bits, x, encoder, bias, error, reach, values, indices, unsure, threads):
     """The k largest of each row of x @ encoder.T + bias that are positive, by index; places left over hold 0.
 
-    bits [rows, d_sae]: the same product, off by error [rows] at most before it was rounded. Where k of a row's values
-    reach some number, the k-th largest of the exact ones is at most error below it, and every value of the product that
-    may be one of these at most twice that. unsure [rows]: where that is not above zero, and nothing is said.
+    bits [rows, d_sae]: the same product, off by error [rows] * reach [d_sae] at most (reach 1 at most) before it was
+    rounded. Some k of a row's values reach a number b; the k-th largest of the exact ones is at most error below it,
+    and every value of the product that may be one of these at most twice that. The k are made sure of first: their
+    least is what others have to be able to reach. unsure [rows]: where b - 2 error is not above zero; nothing is said.
     """
     rows, n = bits.shape
     k = values.shape[1]
@@ -187,13 +183,17 @@ def screened_largest(bits, x, encoder, bias, error, values, indices, unsure, thr
     for part in prange(threads):
         maxima = np.empty(lanes, dtype=np.int16)
         where = np.empty(n, dtype=np.int64)
+        near = np.empty(n, dtype=np.int32)
+        floats = near.view(np.float32)
         exact = np.empty(n, dtype=np.float32)
+        sure = np.empty(n, dtype=np.float32)
         word = np.empty(1, dtype=np.int32)
         number = word.view(np.float32)
         for r in range(rows * part // threads, rows * (part + 1) // threads):
             row = bits[r]
             word[0] = np.int32(_bound(row, k, lanes, maxima)) << 16
-            limit = number[0] * np.float32(_SURE) - np.float32(2) * error[r]
+            reached = number[0]
+            limit = reached * np.float32(1 - 4 * _UNIT) - np.float32(2) * error[r]
             unsure[r] = not limit > 0
             if unsure[r]:
                 continue
@@ -208,19 +208,34 @@ def screened_largest(bits, x, encoder, bias, error, values, indices, unsure, thr
                     for at in range(block * _BLOCK, block * _BLOCK + _BLOCK):
                         if row[at] >= bound:
                             where[count] = at
+                            near[count] = np.int32(row[at]) << 16
                             count += 1
             for at in range(n // _BLOCK * _BLOCK, n):
                 if row[at] >= bound:
                     where[count] = at
+                    near[count] = np.int32(row[at]) << 16
                     count += 1
+            first = 0
             for i in range(count):
-                exact[i] = _dot(x[r], encoder[where[i]]) + bias[where[i]]
-            edge = np.partition(exact[:count], count - k)[count - k]
+                if floats[i] >= reached:
+                    exact[i] = sure[first] = _dot(x[r], encoder[where[i]]) + bias[where[i]]
+                    first += 1
+            least = np.partition(sure[:first], first - k)[first - k]
+            left = 0
+            for i in range(count):
+                if floats[i] < reached:
+                    most = floats[i] * np.float32(1 + 2 * _UNIT) + error[r] * reach[where[i]]
+                    if most < least:
+                        continue
+                    exact[i] = _dot(x[r], encoder[where[i]]) + bias[where[i]]
+                exact[left], where[left] = exact[i], where[i]
+                left += 1
+            edge = np.partition(exact[:left], left - k)[left - k]
             room = k
-            for i in range(count):
+            for i in range(left):
                 room -= exact[i] > edge
             kept = 0
-            for i in range(count):
+            for i in range(left):
                 if exact[i] > edge or (exact[i] == edge and room > 0):
                     room -= exact[i] == edge
                     values[r, kept] = exact[i] if exact[i] > 0 else np.float32(0)

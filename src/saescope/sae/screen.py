@@ -39,10 +39,12 @@ def can_screen(weight: Tensor) -> bool:
 
 
 class Screened(NamedTuple):
-    """A tile's product in bfloat16, and by how much at most each row of it is wrong, output rounding aside."""
+    """A tile's product in bfloat16, wrong by error * reach at most, output rounding aside."""
 
     pre: Float[Tensor, "rows d_sae"]
     error: Float[Tensor, "rows"]
+    reach: Float[Tensor, "d_sae"]
+    """1 at most."""
 
 
 class Screen:
@@ -77,8 +79,8 @@ class Screen:
             part = slice(start, start + len(tile.pre))
             kernels.screened_largest(
                 tile.pre.view(torch.int16).numpy(), x[part].numpy(), self.encoder.numpy(), self.bias.numpy(),
-                tile.error.numpy(), values[part].numpy(), indices[part].numpy(), unsure[part].numpy(),
-                torch.get_num_threads(),
+                tile.error.numpy(), tile.reach.numpy(), values[part].numpy(), indices[part].numpy(),
+                unsure[part].numpy(), torch.get_num_threads(),
             )  # fmt: skip
         left = unsure.nonzero().squeeze(1)
         for rows in left.split(self.tile_rows):
@@ -95,7 +97,7 @@ class Screen:
         limit = limit.detach().to(self.bias.dtype).expand(len(self.bias)).contiguous()
         threads, found = torch.get_num_threads(), []
         for start, tile in self._tiles(x):
-            near = limit - float(tile.error.max())
+            near = limit - tile.reach * tile.error.max()
             near = (near - 4 * UNIT * near.abs()).bfloat16()  # below its limit, whichever way bfloat16 rounds
             most = int(_MOST * tile.pre.numel())
             pre = (
@@ -132,16 +134,18 @@ class Screen:
 
         size = x.square().mean(0).sqrt()
         spread = (size.clamp(min=float(size.max()) * 1e-6 + 1e-30) / self._size).sqrt()
-        widest = float(kernels.widest_row(self.encoder.numpy(), spread.numpy(), torch.get_num_threads()))
-        per_term = 2 * UNIT + UNIT**2 + self._adding
-        error = (x / spread).norm(dim=1) * (widest * per_term * 1.001) + self._bias_error
+        lengths = self.bias.new_empty(len(self.bias))
+        kernels.row_lengths(self.encoder.numpy(), spread.numpy(), lengths.numpy(), torch.get_num_threads())
+        rows = (x / spread).norm(dim=1) * (1.001 * (2 * UNIT + UNIT**2 + self._adding))
+        error = rows * lengths.max() + self._bias_error
+        reach = (rows.min() * lengths + self._bias_error) / error.min().clamp(min=1e-30)  # most where rows are short
         half = self._half.new_ones(len(x), x.shape[1] + 2)
         half[:, :-2] = x
         buffer = half.new_empty(min(self.tile_rows, len(x)), len(self.bias))
         for start in range(0, len(x), self.tile_rows):
             part = half[start : start + self.tile_rows]
             pre = torch.mm(part, self._half.T, out=buffer[: len(part)])
-            yield start, Screened(pre, error[start : start + len(part)])
+            yield start, Screened(pre, error[start : start + len(part)], reach)
 
 
 def _ordered(x: Tensor) -> Tensor:

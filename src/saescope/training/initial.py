@@ -1,13 +1,14 @@
 """The weights a run starts from, made from a first batch and a seed."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..sae.topk import largest
-from .kinds.base import Batch, Objective, Weights
+from ..sae.active import largest
+from .kinds.base import TILE_ROWS, Batch, Objective, Weights
 
 Centre = Literal["median", "mean", "zero"]
 
@@ -24,26 +25,39 @@ def first_weights(objective: Objective, batch: Batch) -> Weights:
     The encoder is scaled so that the first reconstruction has the least error. A transcoder's encoder is random, and a
     feature begins with what the target has where it is active.
     """
-    spec = objective.spec
+    spec, y = objective.spec, batch.y
     generator = torch.Generator().manual_seed(spec.seed)
-    b_dec = centre(batch.y, spec.b_dec)
+    b_dec = centre(y, spec.b_dec)
     encoder = _unit(torch.randn(spec.d_sae, batch.z.shape[1], generator=generator).to(batch.z))
-    pre = (batch.z - b_dec if batch.centred else batch.z) @ encoder.T
-    features = torch.relu(pre)
-    if objective.form not in ("relu", "gated"):
-        values, indices = largest(pre, spec.k)
-        features = torch.zeros_like(pre).scatter_(1, indices, torch.relu(values))
+    x, ranked = batch.z - b_dec if batch.centred else batch.z, objective.form not in ("relu", "gated")
     decoder = encoder
-    if batch.z is not batch.y:
-        drawn = torch.randn(spec.d_sae, batch.y.shape[1], generator=generator).to(batch.y)
-        decoder = _unit(features.T @ (batch.y - b_dec) + 1e-6 * drawn)
-    first = features @ decoder
-    scale = float((first * (batch.y - b_dec)).sum() / first.square().sum().clamp(min=1e-12))
-    weights = Weights(encoder * scale, batch.z.new_zeros(spec.d_sae), decoder, b_dec)
+    if batch.z is not y:
+        decoder = 1e-6 * torch.randn(spec.d_sae, y.shape[1], generator=generator).to(y)
+        for rows, features in _features(x, encoder, spec.k if ranked else None):
+            decoder += features.T @ (y[rows] - b_dec)
+        decoder = _unit(decoder)
+    along = size = 0.0
+    for rows, features in _features(x, encoder, spec.k if ranked else None):
+        first = features @ decoder
+        along += float((first * (y[rows] - b_dec)).sum())
+        size += float(first.square().sum())
+    weights = Weights(encoder * (along / max(size, 1e-12)), x.new_zeros(spec.d_sae), decoder, b_dec)
     if spec.skip:
-        weights.skip = batch.z.new_zeros(batch.y.shape[1], batch.z.shape[1])
-    objective.extend(weights, batch, lambda: pre * scale)
+        weights.skip = x.new_zeros(y.shape[1], x.shape[1])
+    objective.extend(weights, batch)
     return weights
+
+
+def _features(x: Tensor, encoder: Tensor, k: int | None) -> Iterator[tuple[slice, Float[Tensor, "rows d_sae"]]]:
+    """relu(x @ encoder.T), a tile of rows at a time; k: of the k largest of each row alone."""
+    for start in range(0, len(x), TILE_ROWS):
+        rows = slice(start, start + TILE_ROWS)
+        pre = x[rows] @ encoder.T
+        if k is None:
+            yield rows, torch.relu(pre)
+        else:
+            values, indices = largest(pre, k)
+            yield rows, torch.zeros_like(pre).scatter_(1, indices, torch.relu(values))
 
 
 def centre(x: Float[Tensor, "batch d_in"], how: Centre) -> Float[Tensor, "d_in"]:

@@ -14,6 +14,7 @@ from ..models.allocator import keep_freed_memory
 from ..records import TrainMeasure, TrainStep
 from ..sae import KINDS, Sae, SaeConfig
 from ..specs import TrainSae
+from .adam import Adam
 from .initial import first_weights, input_scale
 from .kinds import OBJECTIVES, Batch, Objective, Outcome, Terms, Weights
 from .measure import measure
@@ -24,6 +25,9 @@ Y = Float[Tensor, "batch d_out"]
 
 _FREE = ("name", "checkpoint_every", "metrics_every", "evaluate_every", "estimate")
 """Fields of a spec that may differ when a run is taken up again: they decide nothing about the weights."""
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What a state calls Adam's two moments."""
 
 _SAELENS = {"relu": "standard", "matryoshka": "matryoshka_batchtopk"}
 """Kinds that SAELens calls otherwise."""
@@ -80,7 +84,7 @@ class Trainer:
         self.objective: Objective = OBJECTIVES[spec.kind](spec, total_steps)
         self._scales: dict[str, Any] = {}
         self._weights: Weights | None = None
-        self._adam: torch.optim.Adam | None = None
+        self._adam: Adam | None = None
         self._last: _Last | None = None
 
     @property
@@ -107,18 +111,15 @@ class Trainer:
         if (target is not None) != self.transcoder:
             raise Mismatch("a transcoder is trained on pairs, an SAE is not", "give a target to a transcoder alone")
         rows, (batch, weights, adam) = len(x), self._ready(x, target)
-        adam.param_groups[0]["lr"] = lr = self.lr
+        lr = self.lr
         outcome = self.objective.loss(weights, batch, self._terms())
         loss = float(outcome.loss.detach())
         self._check(loss, "loss")
-        adam.zero_grad()
+        adam.forget_gradients()
         outcome.loss.backward()
-        if self.objective.unit_norm:
-            _remove_radial_part(weights.decoder)
-        self._check(float(torch.nn.utils.clip_grad_norm_(self._parameters(), self.spec.clip)), "gradient")
-        adam.step()
-        if self.objective.unit_norm:
-            _to_unit_norm(weights.decoder)
+        norm = adam.project()
+        self._check(norm, "gradient")
+        adam.step(lr, min(1.0, self.spec.clip / (norm + 1e-6)))
         if weights.threshold is not None:
             weights.threshold.data.clamp_(min=0)
 
@@ -194,8 +195,8 @@ class Trainer:
         if self._weights is not None and self._adam is not None:
             for name, parameter in self._weights.parameters().items():
                 tensors[name] = parameter.detach().clone()
-                for key, value in self._adam.state.get(parameter, {}).items():
-                    tensors[f"{name}.{key}"] = value.clone()
+                for key, moment in zip(_MOMENTS, self._adam.moments[name], strict=True):
+                    tensors[f"{name}.{key}"] = moment.clone()
         facts = {
             "spec": self.spec.model_dump(mode="json"),
             **self._sizes,
@@ -224,10 +225,10 @@ class Trainer:
             return
         names = [name for name in Weights.__dataclass_fields__ if name in tensors]
         weights, adam = self._begin(Weights(**{name: tensors[name].to(self.device) for name in names}))
-        for name, parameter in weights.parameters().items():
-            adam.state[parameter] = {
-                key: tensors[f"{name}.{key}"].to(self.device) for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+        adam.steps = self.steps
+        for name in weights.parameters():
+            mean, square = (tensors[f"{name}.{key}"].to(self.device).clone() for key in _MOMENTS)
+            adam.moments[name] = mean, square
 
     @property
     def _sizes(self) -> dict[str, int]:
@@ -250,7 +251,7 @@ class Trainer:
         counts = torch.tensor(widths, device=self.device)
         return torch.tensor(scales, device=self.device).repeat_interleave(counts)
 
-    def _ready(self, x: Tensor, y: Tensor | None) -> tuple[Batch, Weights, torch.optim.Adam]:
+    def _ready(self, x: Tensor, y: Tensor | None) -> tuple[Batch, Weights, Adam]:
         """The batch scaled, and the weights, which a first batch begins."""
         first = self._weights is None
         if first:
@@ -275,16 +276,12 @@ class Trainer:
         into = [input_scale(part) for part in usual.split(list(self.widths), dim=1)]
         return {"in": into, "out": into if y is None else [input_scale(y)], "median": median}
 
-    def _begin(self, weights: Weights) -> tuple[Weights, torch.optim.Adam]:
+    def _begin(self, weights: Weights) -> tuple[Weights, Adam]:
         for name, tensor in weights.parameters().items():
             setattr(weights, name, tensor.detach().clone().requires_grad_())
         self._weights = weights
-        self._adam = torch.optim.Adam(self._parameters(), lr=self.peak_lr, betas=(0.9, 0.999), fused=True)
+        self._adam = Adam(weights.parameters(), "decoder" if self.objective.unit_norm else None)
         return self._weights, self._adam
-
-    def _parameters(self) -> list[Tensor]:
-        assert self._weights is not None
-        return list(self._weights.parameters().values())
 
     def _terms(self) -> Terms:
         return Terms(self.steps, sparsity(self.steps, self.total_steps, self.spec.sparsity_warm_up), self._dead())
@@ -336,18 +333,6 @@ class Trainer:
             "exclude_special_tokens": not spec.include_special,
             "prepend_bos": True,
         }
-
-
-def _remove_radial_part(decoder: Tensor) -> None:
-    """Take out of the gradient what would only lengthen or shorten a unit row."""
-    assert decoder.grad is not None
-    rows = decoder.detach()
-    decoder.grad.addcmul_((decoder.grad * rows).sum(1, keepdim=True), rows, value=-1)
-
-
-@torch.no_grad()
-def _to_unit_norm(decoder: Tensor) -> None:
-    decoder /= decoder.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 
 def _fvu(y: Tensor, y_hat: Tensor) -> float:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from ..home import Home
 from ..version import VERSION
-from . import answers, ask, features, jobs, rest, things
+from . import answers, ask, features, jobs, llm, rest, things
 from .guard import Guard
 from .login import Password, add_login
 from .pages import add_pages
@@ -58,6 +58,6 @@ def _bare(life: Any) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     answers.add_handlers(app)
-    for module in (rest, things, features, ask, jobs):
+    for module in (rest, things, features, ask, jobs, llm):
         app.include_router(module.router, prefix="/api")
     return app

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from .. import interactive
 from ..errors import StudioError, WrongRequest
 from ..requests import spec_class
-from ..specs import FireText, SteerText
+from ..specs import FireText, ShowPrompt, SteerText
 from .answers import event, events, in_thread, json
 from .jobs import Asked
 from .site import Site, TheSite
@@ -103,13 +103,20 @@ async def steer(body: dict[str, Any], site: TheSite) -> Response:
     return events(stream())
 
 
+@router.post("/prompt")
+async def prompt(body: ShowPrompt, site: TheSite) -> Response:
+    """What an LLM would be asked for a feature's label; nothing is asked."""
+    return json(await asked(site, "show_prompt", body.model_dump(mode="json")))
+
+
 @router.post("/estimate")
 async def estimate(body: Asked, site: TheSite) -> Response:
-    """What a training or an extraction would take: time, memory, disk."""
+    """What a training or an extraction would take: time, memory, disk; labelling by an LLM: calls, tokens, money."""
     kind = spec_class(body.verb)
     if "estimate" not in kind.model_fields:
-        raise WrongRequest(f"{body.verb} has no estimate", "train_sae and extract_features have one")
-    spec = kind(**{**body.spec, "estimate": True})
+        raise WrongRequest(f"{body.verb} has no estimate", "train_sae, extract_features and label_features have one")
+    fields: dict[str, Any] = {**body.spec, "estimate": True}
+    spec = kind(**fields)
     return json(await asked(site, body.verb, spec.model_dump(mode="json")))
 
 

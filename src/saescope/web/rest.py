@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from ..errors import BadValue
 from ..home import new_id, no_space
-from ..store import catalogue, marks
+from ..store import catalogue, llm_endpoints, marks
 from ..version import VERSION
 from .answers import json
-from .site import TheSite
+from .site import Site, TheSite
 
 router = APIRouter(tags=["studio"])
 
@@ -48,7 +48,11 @@ def machine(site: TheSite) -> Response:
 @router.get("/settings")
 def settings(site: TheSite) -> Response:
     """What a person has set."""
-    return json({"llm": []} | marks.settings(site.db))
+    return json(_settings(site))
+
+
+def _settings(site: Site) -> dict[str, Any]:
+    return {"llm": [record.to_json() for record in llm_endpoints.endpoints(site.db)]} | marks.settings(site.db)
 
 
 @router.put("/settings")
@@ -57,7 +61,7 @@ def set_settings(body: dict[str, Any], site: TheSite) -> Response:
     if len(body) > 100 or any(not re.fullmatch(r"[a-z][a-z0-9_.-]{0,63}", name) for name in body):
         raise BadValue("settings: a name is wrong", "use small letters, digits, '.', '_' and '-', 64 at most")
     marks.set_settings(site.writable, body)
-    return json({"llm": []} | marks.settings(site.db))
+    return json(_settings(site))
 
 
 @router.get("/search")

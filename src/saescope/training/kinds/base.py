@@ -102,8 +102,8 @@ class Objective:
         self.facts: dict[str, float] = {}
         """Numbers that follow the run and belong to its state."""
 
-    def extend(self, weights: Weights, batch: Batch, pre: Callable[[], Float[Tensor, "batch d_sae"]]) -> None:
-        """Add the weights of its own to those that every kind begins with; `pre` gives pre-activations."""
+    def extend(self, weights: Weights, batch: Batch) -> None:
+        """Add the weights of its own to those that every kind begins with; the batch is the first one."""
 
     def loss(self, weights: Weights, batch: Batch, terms: Terms) -> Outcome:
         """Forward and loss, ready for backward."""

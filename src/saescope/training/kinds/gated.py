@@ -1,10 +1,8 @@
 """Gated. Rajamanoharan et al. 2024, "Improving Dictionary Learning with Gated Sparse Autoencoders", eq. 6 to 8."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from ..sparse import decode_at
@@ -21,7 +19,7 @@ class Gated(Objective):
 
     kind = form = "gated"
 
-    def extend(self, weights: Weights, batch: Batch, pre: Callable[[], Float[Tensor, "batch d_sae"]]) -> None:
+    def extend(self, weights: Weights, batch: Batch) -> None:
         weights.r_mag = torch.zeros_like(weights.b_enc)
         weights.b_mag = torch.zeros_like(weights.b_enc)
 

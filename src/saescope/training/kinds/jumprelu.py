@@ -2,14 +2,13 @@
 Autoencoders", eq. 9 to 12; the penalty that aims at an L0: its appendix D; the tanh penalty: Conerly et al. 2025,
 "Dictionary Learning Optimization Techniques" (Anthropic, January 2025)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .base import Batch, Objective, Outcome, Terms, Weights, decoded, encoded, exceeding, fvu
+from .base import TILE_ROWS, Batch, Objective, Outcome, Terms, Weights, decoded, encoded, exceeding, fvu
 
 BANDWIDTH = 0.1
 """Width of the straight-through kernel; normalised pre-activations have a deviation of about 1."""
@@ -26,10 +25,12 @@ class JumpReLU(Objective):
 
     kind = form = "jumprelu"
 
-    def extend(self, weights: Weights, batch: Batch, pre: Callable[[], Float[Tensor, "batch d_sae"]]) -> None:
+    def extend(self, weights: Weights, batch: Batch) -> None:
         """Thresholds begin where each feature is active on k / d_sae of the batch: at the target, and none dead."""
-        rank = max(1, round(len(batch) * (1 - self.spec.k / len(weights.b_enc))))
-        weights.threshold = torch.kthvalue(pre(), rank, dim=0).values.clamp(min=1e-3)
+        above = len(batch) - max(1, round(len(batch) * (1 - self.spec.k / len(weights.b_enc)))) + 1
+        x = batch.inputs(weights).T
+        edges = [(part @ x).topk(above, dim=1).values[:, -1] for part in weights.encoder.detach().split(TILE_ROWS)]
+        weights.threshold = (torch.cat(edges) + weights.b_enc).clamp(min=1e-3)
 
     def loss(self, weights: Weights, batch: Batch, terms: Terms) -> Outcome:
         assert weights.threshold is not None
