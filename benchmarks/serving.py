@@ -5,14 +5,15 @@
 
 The server is a process of its own, asked over real sockets. A home that is not there yet is made and filled with one
 synthetic extraction (as benchmarks/store.py makes it), so that a second run can ask the same one. --busy adds the
-demo's model and text and an SAE of random weights, and asks again while `saescope extract` runs over and over.
+demo's model and text and an SAE of random weights, and asks again while a worker extracts, job after job, as it does
+under `saescope serve`. The table also says what share of the machine others had meanwhile: figures of a run beside
+others say nothing.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
 import signal
 import socket
@@ -54,7 +55,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--repeats", type=int, default=300, help="requests of each kind, one after the other")
     parser.add_argument("--busy", action="store_true", help="also while an extraction runs")
-    parser.add_argument("--nice", type=int, default=0, help="niceness of the extraction")
     parser.add_argument("--json", type=Path, default=None, help="where the figures go")
     args = parser.parse_args()
     with contextlib.ExitStack() as stack:
@@ -245,9 +245,28 @@ def load(server: Server, features: int, clients: int, seconds: float) -> dict[st
         until = time.perf_counter() + seconds
         await asyncio.gather(*(ask(server, mixed(features, seed), until, answers) for seed in range(clients)))
 
+    others = Others(server)
     start = time.perf_counter()
     asyncio.run(all_of_them())
-    return answers.figures(time.perf_counter() - start)
+    return answers.figures(time.perf_counter() - start) | others.figures()
+
+
+class Others:
+    """What the server, the clients and everybody else have of the machine, from now on, in cores."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = psutil.Process(server.process.pid)
+        self._before = self._now()
+
+    def _now(self) -> tuple[float, float, float, float]:
+        every, own, mine = psutil.cpu_times(), self._server.cpu_times(), psutil.Process().cpu_times()
+        busy = sum(every) - every.idle - getattr(every, "iowait", 0.0)
+        return time.perf_counter(), own.user + own.system, mine.user + mine.system, busy
+
+    def figures(self) -> dict[str, Any]:
+        seconds, server, clients, busy = (now - then for now, then in zip(self._now(), self._before, strict=True))
+        shares = {"server_cores": server, "clients_cores": clients, "other_cores": busy - server - clients}
+        return {name: round(share / seconds, 2) for name, share in shares.items()}
 
 
 def one_by_one(server: Server, features: int, repeats: int) -> dict[str, Any]:
@@ -284,31 +303,33 @@ def bring_work(home: Home) -> None:
 
 
 @contextlib.contextmanager
-def extracting(home: Home, niceness: int) -> Iterator[dict[str, int]]:
-    """`saescope extract` over and over, until the block ends; yields what becomes its figures."""
+def extracting(home: Home) -> Iterator[dict[str, Any]]:
+    """A worker that extracts job after job, until the block ends; yields what becomes its figures."""
     from saescope.jobs import demo
+    from saescope.specs import ExtractFeatures
+    from saescope.store import jobs
 
-    words = [sys.executable, "-m", "saescope", "extract", "--home", str(home.root), "--sae", "random"]
-    words += ["--dataset", demo.HELD_BACK_TEXT, "--force", "--json"]
-    loop = f"while {' '.join(map(_quoted, words))}; do :; done"
-    with tempfile.TemporaryFile() as out:
-        shell = subprocess.Popen(["sh", "-c", loop], stdout=out, stderr=subprocess.DEVNULL, start_new_session=True)
-        ran = {"niceness": niceness, "seconds_of_cpu": 0}
+    spec = ExtractFeatures(saes=("random",), dataset=demo.HELD_BACK_TEXT).model_dump(mode="json")
+    with open_database(home) as db:
+        queued = [jobs.add(db, "extract_features", "beside the load", spec, "device").id for _ in range(20)]
+        words = [sys.executable, "-m", "saescope.jobs.work", "--home", str(home.root)]
+        worker = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        ran: dict[str, Any] = {}
         try:
-            time.sleep(20)  # until the model is loaded and the sweep has begun
-            if shell.poll() is not None:
-                raise SystemExit("the extraction beside the load did not run")
+            until = time.monotonic() + 120
+            while not any((jobs.job(db, id).progress or {}).get("phase") == "extracting" for id in queued):
+                if worker.poll() is not None or time.monotonic() > until:
+                    raise SystemExit("the extraction beside the load did not begin")
+                time.sleep(0.5)
+            begun, clock = psutil.Process(worker.pid).cpu_times().user, time.monotonic()
             yield ran
-            ran["seconds_of_cpu"] = round(sum(_cpu(child) for child in psutil.Process(shell.pid).children(True)))
+            used = psutil.Process(worker.pid).cpu_times().user - begun
+            ran["cores_used"] = round(used / (time.monotonic() - clock), 2)
         finally:
-            os.killpg(shell.pid, signal.SIGTERM)
-            shell.wait(30)
-
-
-def _cpu(process: psutil.Process) -> float:
-    with contextlib.suppress(psutil.Error):
-        return process.cpu_times().user
-    return 0.0
+            for id in queued:
+                jobs.cancel(db, id)
+            worker.send_signal(signal.SIGTERM)
+            worker.wait(30)
 
 
 # ---- all of it ----
@@ -328,7 +349,7 @@ def measure(home: Home, args: argparse.Namespace) -> dict[str, Any]:
         figures["idle machine"] = load(server, args.features, args.clients, args.seconds)
         show(f"{args.clients} clients, idle machine", figures["idle machine"])
         if args.busy:
-            with extracting(home, args.nice) as ran:
+            with extracting(home) as ran:
                 figures["beside an extraction"] = load(server, args.features, args.clients, args.seconds)
             figures["beside an extraction"]["extraction"] = ran
             show(f"{args.clients} clients, beside an extraction", figures["beside an extraction"])
@@ -346,7 +367,8 @@ def show(title: str, figures: dict[str, Any]) -> None:
     console.print(table)
     rate = figures["per_second"]
     console.print(
-        f"{'' if rate is None else f'{rate} requests a second, '}{figures['errors']} errors {figures['wrong']}"
+        f"{'' if rate is None else f'{rate} requests a second, '}{figures['errors']} errors {figures['wrong']} "
+        f"{ {name: figures[name] for name in figures if name.endswith('_cores')} or '' }"
     )
 
 

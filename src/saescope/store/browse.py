@@ -25,8 +25,10 @@ from .where import parse_where, unknown_field
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no type checker knows them
 
 WRITES = 2
-_KEPT_ORDERS = 24
+_KEPT_ORDERS = 16
 """Answers held: 4 bytes a feature each."""
+_KEPT_WORDS = 64
+"""Words searched for that are held: a bit a feature each."""
 _KEPT_PEAKS = 20_000
 _MANY = 5_000
 """From so many features with new labels on, all labels are read anew."""
@@ -58,6 +60,7 @@ class Browse:
         self._labels: pa.Table | None = None
         self._table = pa.table({})
         self._orders: OrderedDict[tuple[str, ...], np.ndarray] = OrderedDict()
+        self._words: OrderedDict[str, np.ndarray] = OrderedDict()
         self._ranks: dict[str, np.ndarray] = {}
         self._peaks: dict[int, list[str]] = {}
         self._tokens = lowered(strings)
@@ -167,6 +170,7 @@ class Browse:
                 with self._lock:
                     self._table, self._labels, self._version, self.notes = table, labels, version, notes
                     self._orders.clear()
+                    self._words.clear()
                     for name in (*_OF_LABELS, *MEASURES):
                         self._ranks.pop(name, None)
             return version, self._table
@@ -193,9 +197,24 @@ class Browse:
             flags = [*listing.flags, "starred", "labelled"]
             for condition in parse_where(where, numbers=[*listing.numbers, "score"], flags=flags, texts=["label"]):
                 held &= as_numpy(condition.holds(table.column(condition.field)))
-        if words := (search or "").lower().split():
-            held &= listing.found(words, table.column("label_key"), self._tokens)
+        for word in dict.fromkeys((search or "").lower().split()):
+            held &= self._having(table, word)
         return held
+
+    def _having(self, table: pa.Table, word: str) -> np.ndarray:
+        """Whether each feature has a word in its label or in a token that it writes; the latest words are held."""
+        with self._lock:
+            bits = self._words.pop(word, None) if table is self._table else None
+        found = None if bits is None else np.unpackbits(bits, count=len(table)).view(bool)
+        if found is None:
+            found = self.store.listing.found([word], table.column("label_key"), self._tokens)
+            bits = np.packbits(found)
+        with self._lock:
+            if table is self._table and bits is not None:
+                self._words[word] = bits
+                while len(self._words) > _KEPT_WORDS:
+                    self._words.popitem(last=False)
+        return found
 
     def _sorted(self, table: pa.Table, sort: str | None) -> np.ndarray:
         """Every feature in order."""

@@ -217,7 +217,7 @@ class FeatureStore:
         self.check(index)
         group, row = divmod(index, self._metadata.row_group(0).num_rows)
         named = None if columns is None else [*columns]
-        with self._reading(), pq.ParquetFile(self._file, metadata=self._metadata) as file:
+        with self._reading(), pq.ParquetFile(self._file, metadata=self._metadata, pre_buffer=False) as file:
             return file.read_row_group(group, columns=named, use_threads=False).slice(row, 1).to_pylist()[0]
 
     def examples(self, index: int, stratum: str | None = None) -> Rows:
@@ -334,7 +334,7 @@ class FeatureStore:
     def _read_group(self, part: int, group: int, columns: Collection[str] | None = None) -> pa.Table:
         """A row group of examples. Its file's footer is small and read anew: all of them would fill the memory."""
         named = None if columns is None else [*columns]
-        with self._reading(), pq.ParquetFile(self._part(part)) as file:
+        with self._reading(), pq.ParquetFile(self._part(part), pre_buffer=False) as file:
             return file.read_row_group(group, columns=named, use_threads=False)
 
     def _part(self, part: int) -> Path:

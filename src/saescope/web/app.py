@@ -1,9 +1,11 @@
 """The app: every resource under /api, the pages beside it, the guard in front."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Collection
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from fastapi import FastAPI
 
@@ -12,11 +14,14 @@ from ..version import VERSION
 from . import answers, ask, features, jobs, llm, rest, things
 from .guard import Guard
 from .login import Password, add_login
+from .memory import give_back
 from .pages import add_pages
 from .site import Site
 
-_THREADS = 4
+_THREADS = max(2, os.cpu_count() or 2)
 """Requests worked on at a time: more would only take turns, and memory."""
+
+_TIDY_SECONDS = 5.0
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -30,7 +35,10 @@ def create_app(
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
-        yield
+        async with anyio.create_task_group() as group:
+            group.start_soon(_tidy)
+            yield
+            group.cancel_scope.cancel()
         site.close()
 
     app = _bare(life)
@@ -40,6 +48,13 @@ def create_app(
     add_pages(app)
     app.add_middleware(Guard, token=token, allowed_hosts=allowed_hosts, password=password is not None)
     return app
+
+
+async def _tidy() -> None:
+    """Give back from time to time what requests have left free."""
+    while True:
+        await anyio.sleep(_TIDY_SECONDS)
+        await anyio.to_thread.run_sync(give_back)
 
 
 def openapi() -> dict[str, Any]:

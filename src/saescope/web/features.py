@@ -18,7 +18,8 @@ from ..store.export import export_features
 from ..store.labels import add_labels, choose_label, current_label_columns, label_history
 from .answers import cached, dumps, json
 from .ask import asked
-from .site import TheSite, now
+from .memory import give_back
+from .site import Site, TheSite, now
 
 router = APIRouter(prefix="/extractions/{extraction}", tags=["features"])
 
@@ -93,7 +94,7 @@ def matching(extraction: str, site: TheSite, request: Request, where: Words = No
 
 @router.get("/features/export", operation_id="export_features_long")
 @router.get("/export", operation_id="export_features")
-def export(
+async def export(
     extraction: str,
     site: TheSite,
     format: Literal["csv", "parquet", "jsonl"] = "csv",
@@ -102,6 +103,13 @@ def export(
     search: Words = None,
 ) -> Response:
     """The features that match as a file, with their labels."""
+    asked = (site, extraction, format, where, search, sort)
+    return await anyio.to_thread.run_sync(_exported, *asked, limiter=site.downloading)
+
+
+def _exported(
+    site: Site, extraction: str, format: str, where: str | None, search: str | None, sort: str | None
+) -> Response:
     record, browse = site.browse(extraction)
     order = browse.order(where, search, sort)
     folder = tempfile.TemporaryDirectory(dir=site.home.work, prefix="download-")
@@ -111,6 +119,8 @@ def export(
     except BaseException:
         folder.cleanup()
         raise
+    finally:
+        give_back()
     return FileResponse(file, filename=f"{record.name}.{format}", background=BackgroundTask(folder.cleanup))
 
 

@@ -21,7 +21,7 @@ from .memory import give_back
 
 _OPEN_FEATURES = 200_000
 """Features of the extractions held open, about: some 60 MB at 131k. The one asked for is open whatever its size."""
-_ANSWER_BYTES = 8 << 20
+_ANSWER_BYTES = 4 << 20
 """Bytes of answers held."""
 _WAITING = 32
 """Questions that may wait for the worker at a time, each in a thread of its own."""
@@ -39,6 +39,7 @@ class Site:
         self._open: OrderedDict[str, Browse] = OrderedDict()
         self._strings: OrderedDict[str, list[str]] = OrderedDict()
         self._waiting: anyio.CapacityLimiter | None = None
+        self._downloading: anyio.CapacityLimiter | None = None
 
     @property
     def db(self) -> Database:
@@ -64,6 +65,13 @@ class Site:
         if self._waiting is None:
             self._waiting = anyio.CapacityLimiter(_WAITING)
         return self._waiting
+
+    @property
+    def downloading(self) -> anyio.CapacityLimiter:
+        """The one thread that makes files: each takes all of an extraction's table."""
+        if self._downloading is None:
+            self._downloading = anyio.CapacityLimiter(1)
+        return self._downloading
 
     def browse(self, name: str) -> tuple[Extraction, Browse]:
         """An extraction with its features, held open."""

@@ -22,7 +22,7 @@ _CHARACTERS = 2000
 @router.get("/datasets")
 def datasets(site: TheSite) -> Response:
     """Every dataset, oldest first."""
-    return json([record.to_json() for record in catalogue.datasets(site.db)])
+    return json(site.kept.get("datasets", lambda: [record.to_json() for record in catalogue.datasets(site.db)]))
 
 
 @router.get("/datasets/{name}")
@@ -72,7 +72,7 @@ def _rows(site: Site, record: Dataset, model: str, context: int | None, limit: i
 @router.get("/models")
 def models(site: TheSite) -> Response:
     """Every model, oldest first."""
-    return json([record.to_json() for record in catalogue.models(site.db)])
+    return json(site.kept.get("models", lambda: [record.to_json() for record in catalogue.models(site.db)]))
 
 
 @router.get("/models/{name}")
@@ -84,7 +84,7 @@ def model(name: str, site: TheSite) -> Response:
 @router.get("/saes")
 def saes(site: TheSite) -> Response:
     """Every SAE, oldest first."""
-    return json([record.to_json() for record in catalogue.saes(site.db)])
+    return json(site.kept.get("saes", lambda: [record.to_json() for record in catalogue.saes(site.db)]))
 
 
 @router.get("/saes/{name}")
@@ -113,7 +113,7 @@ def _trained(site: Site, id: str) -> bool:
 @router.get("/extractions")
 def extractions(site: TheSite) -> Response:
     """Every extraction, oldest first."""
-    return json([record.to_json() for record in catalogue.extractions(site.db)])
+    return json(site.kept.get("extractions", lambda: [record.to_json() for record in catalogue.extractions(site.db)]))
 
 
 @router.get("/extractions/{extraction}")
