@@ -36,7 +36,7 @@ from saescope.studio import Studio  # noqa: E402
 from support import llm_server  # noqa: E402
 from support.planted_home import NAME, live, planted_home, word  # noqa: E402
 
-CONCURRENCY, TIMEOUT = 32, 0.5
+CONCURRENCY, TIMEOUT = 32, 2.0
 RUN = """
 import sys, saescope
 spec = saescope.LabelFeatures(extraction=sys.argv[2], explainer="llm", llm_url=sys.argv[3], llm_model="scripted",
@@ -120,16 +120,18 @@ def faulty(folder: Path, features: int, clean_calls: int) -> dict[str, Any]:
         labelled = {feature for feature, _, _ in after}
         [lines] = ledger(studio.db)
     states = lines["states"]
-    sent = states.get("sent", 0)
+    sent, read = states.get("sent", 0), states["answered"] + states["unreadable"]
+    late = states["timeout"] - said["hang"]  # calls that did not hang, and were given up all the same
     held = {
         "every feature ends in a label or a counted error": labelled | errors == set(live(features)),
         "no label lost or doubled by the kill": set(before) <= set(after) and len(after) == len(labelled),
         "labels are right": all(text == f"the word {word(feature)}" for feature, text, _ in after),
         "calls answered <= 1.3 x clean": said["billed"] <= 1.3 * clean_calls,
-        "ledger: every answer": states["answered"] + states["unreadable"]
-        <= said["billed"]
-        <= states["answered"] + states["unreadable"] + sent,
-        "ledger: every request": sum(states.values()) - sent <= said["total"] <= sum(states.values()),
+        "ledger: every answer": read <= said["billed"] <= read + sent + late,
+        "ledger: every refusal": all(
+            states[name] <= said[name] <= states[name] + sent for name in ("limited", "server")
+        ),
+        "ledger: every request": sum(states.values()) - sent - late <= said["total"] <= sum(states.values()),
         "under way at the kill <= concurrency": sent <= CONCURRENCY,
     }
     return {
@@ -141,6 +143,7 @@ def faulty(folder: Path, features: int, clean_calls: int) -> dict[str, Any]:
         "server": said,
         "server_at_kill": at_kill,
         "ledger": lines,
+        "late": late,
         "answered_over_clean": said["billed"] / clean_calls,
         "requests_over_clean": said["total"] / clean_calls,
         "holds": held,

@@ -75,7 +75,7 @@ def pages(feature: int, extraction: str, sae: str, model: str, dataset: str) -> 
         "feature": (f"{found}/{feature}?sort=-score,-max&where=not dead", try_text),
         "feature-full": (f"{found}/{feature}?w=full&l=1", nothing),
         "fire": (f"/fire/{extraction}?text={TEXT}", fire),
-        "steer": (f"/steer/{extraction}?edits={feature}:add:1&n=40", steer),
+        "steer": (f"/steer/{extraction}?edits={feature}:add:2&n=40", steer),
         "datasets": ("/datasets", nothing),
         "dataset": (f"/datasets/{dataset}", nothing),
         "dataset-add": ("/datasets?add=1", nothing),

@@ -17,7 +17,7 @@ export function App() {
   const extraction = useCurrentExtraction();
   useEffect(listenForKeys, []);
   const go = (to: string) => () => void navigate({ to });
-  const scoped = (page: string) => go(extraction ? `/${page}/${extraction}` : `/${page}`);
+  const scoped = (page: string) => go(extraction ? `/${page}/${encodeURIComponent(extraction)}` : `/${page}`);
   useKeys("Everywhere", [
     { keys: ["Ctrl+k"], label: "Search or jump to", inFields: true, inWindows: true, run: () => setOverlay(overlay === "palette" ? null : "palette") },
     { keys: ["?"], label: "These keys", run: () => setOverlay("keys") },

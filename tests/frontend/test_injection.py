@@ -20,11 +20,14 @@ from support.payloads import PAYLOADS
 from support.small import small_studio
 from support.tiny import tiny_causal_lm, tiny_tokenizer
 
-# What markup in the payloads would have made of them; the app itself has none of these.
-MADE = """() => [...document.querySelectorAll(
-  "iframe, object, embed, base, marquee, video, audio, math, image, meta[http-equiv], foreignObject, animate, "
-  + "template, img, x, script:not([src^='/']), style, [href*=evil], [src*=evil], [href^='javascript:'], "
-  + "[onload], [onerror], [onfocus], [ontoggle], [onclick]")].map((one) => one.outerHTML.slice(0, 120))"""
+# What markup in the payloads would have made of them, and whatever points elsewhere; the app itself has none of these.
+MADE = """() => {
+  const tags = "iframe, object, embed, base, marquee, video, audio, math, image, meta[http-equiv], foreignObject, "
+    + "animate, template, img, x, style, [onload], [onerror], [onfocus], [ontoggle], [onclick]";
+  const away = [...document.querySelectorAll("[href], [src]")].filter((one) =>
+    new URL(one.getAttribute("src") ?? one.getAttribute("href"), location.href).origin !== location.origin);
+  return [...document.querySelectorAll(tags), ...away].map((one) => one.outerHTML.slice(0, 200));
+}"""
 
 
 def hostile_model(folder: Path) -> Path:

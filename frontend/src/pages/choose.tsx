@@ -13,7 +13,7 @@ export function ChooseExtraction() {
   const search = useRouterState({ select: (state) => state.location.search });
   const extractions = useExtractions();
   const current = useCurrentExtraction();
-  if (current) return <Navigate to={`/${section}/${current}` as "/"} search={search} replace />;
+  if (current) return <Navigate to={`/${section}/${encodeURIComponent(current)}` as "/"} search={search} replace />;
   return (
     <Page title={TITLES[section] ?? ""}>
       {extractions.isError && <Failure error={extractions.error} retry={() => void extractions.refetch()} />}

@@ -3,8 +3,9 @@ import { SINGLE_KEYS, singleKeys } from "../lib/keys";
 import { setTheme, theme, type Theme } from "../lib/theme";
 import { Checkbox, Segment } from "../parts/controls";
 import { Page } from "../parts/page";
+import { Endpoints } from "./llm";
 
-/** What this browser remembers; what the home keeps is set with the commands and shown here. */
+/** What this browser remembers, and the servers that the home knows. */
 export function Settings() {
   const [shown, setShown] = useState<Theme>(theme());
   const [single, setSingle] = useState(singleKeys());
@@ -21,6 +22,7 @@ export function Settings() {
           <Checkbox checked={single} onChange={(event) => { localStorage.setItem(SINGLE_KEYS, event.target.checked ? "on" : "off"); setSingle(event.target.checked); }}>single letters are keys</Checkbox>
           <p className="xs dim">Off: only keys with Ctrl, the arrows, Enter and Esc work. With speech input, turn it off. <kbd>?</kbd> lists the keys of a page.</p>
         </section>
+        <Endpoints />
       </div>
     </Page>
   );

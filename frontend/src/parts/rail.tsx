@@ -69,7 +69,7 @@ function Scope() {
   const choose = (name: string) => {
     localStorage.setItem(KEPT, name);
     setSheet(false);
-    void navigate({ to: `/${section}/${name}` });
+    void navigate({ to: `/${section}/${encodeURIComponent(name)}` });
   };
   return (
     <Menu
@@ -98,7 +98,7 @@ function Rail() {
   const here = { datasets: useDatasets().data?.length, models: useModels().data?.length, saes: useSaes().data?.length };
   const one = useExtractions().data?.find((each) => each.name === extraction);
   const [job] = useRunningJobs().data ?? [];
-  const scoped = (page: string) => (extraction ? `/${page}/${extraction}` : `/${page}`);
+  const scoped = (page: string) => (extraction ? `/${page}/${encodeURIComponent(extraction)}` : `/${page}`);
   return (
     <nav className="rail" aria-label="Main">
       <Link className="brand" to="/" onClick={() => setSheet(false)}>

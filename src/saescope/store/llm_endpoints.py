@@ -15,7 +15,7 @@ from . import schema
 from .database import Database
 
 _t = schema.llm_endpoints
-LONGEST_MODEL = 200
+LONGEST_MODEL = 300
 
 
 def add_endpoint(

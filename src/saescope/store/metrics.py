@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .. import faults
@@ -101,7 +100,7 @@ def runs_of_job(home: Home, job: Job, after: int = -1) -> list[dict[str, Any]]:
 def _run(sae: str | None, folder: Path, after: int) -> dict[str, Any]:
     """Of one training; densities stay away, which are a list a row."""
     table = metrics(folder).drop_columns(["densities"])
-    columns = table.filter(pc.greater(table["step"], after)).to_pydict()
+    columns = table.filter(pa.array(table["step"].to_numpy() > after)).to_pydict()
     steps = sorted(int(place.name.removeprefix("step-")) for place in folder.glob("step-*"))
     return {"sae": sae, "metrics": columns, "checkpoints": steps}
 
