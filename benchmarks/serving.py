@@ -33,6 +33,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from saescope.errors import StudioError
 from saescope.home import Home
 from saescope.records import Label
 from saescope.store import catalogue, open_database
@@ -309,7 +310,7 @@ def extracting(home: Home) -> Iterator[dict[str, Any]]:
     from saescope.specs import ExtractFeatures
     from saescope.store import jobs
 
-    spec = ExtractFeatures(saes=("random",), dataset=demo.HELD_BACK_TEXT).model_dump(mode="json")
+    spec = ExtractFeatures(saes=("random",), dataset=demo.HELD_BACK_TEXT, force=True).model_dump(mode="json")
     with open_database(home) as db:
         queued = [jobs.add(db, "extract_features", "beside the load", spec, "device").id for _ in range(20)]
         words = [sys.executable, "-m", "saescope.jobs.work", "--home", str(home.root)]
@@ -327,7 +328,8 @@ def extracting(home: Home) -> Iterator[dict[str, Any]]:
             ran["cores_used"] = round(used / (time.monotonic() - clock), 2)
         finally:
             for id in queued:
-                jobs.cancel(db, id)
+                with contextlib.suppress(StudioError):  # over already
+                    jobs.cancel(db, id)
             worker.send_signal(signal.SIGTERM)
             worker.wait(30)
 

@@ -18,13 +18,14 @@ VERBS: dict[type[specs.Spec], str] = {
     specs.LabelFeatures: "label_features",
     specs.ShowPrompt: "show_prompt",
     specs.FireText: "fire_text",
+    specs.FireLongText: "fire_text",
     specs.SteerText: "steer_text",
     specs.FindNeighbors: "neighbors",
     specs.RunDemo: "run_demo",
 }
 """The module of `jobs/` that carries out each spec."""
 
-_SHORT = (specs.CheckSae, specs.ShowPrompt, specs.FireText, specs.SteerText, specs.FindNeighbors)
+_SHORT = (specs.CheckSae, specs.ShowPrompt, specs.FireText, specs.FireLongText, specs.SteerText, specs.FindNeighbors)
 """Questions that are answered at once: no rows are kept of them."""
 
 

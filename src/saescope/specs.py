@@ -82,6 +82,7 @@ _VERBS = {
     "LabelFeatures": "saescope label",
     "ShowPrompt": "saescope label",
     "FireText": "saescope features fire",
+    "FireLongText": "saescope features fire",
     "SteerText": "saescope steer",
     "RunDemo": "saescope demo",
     "FindNeighbors": "saescope features show",
@@ -410,10 +411,19 @@ class FireText(Spec):
     """Any text, up to the model's context."""
     limit: int = Field(default=20, gt=0)
     """Features to show, strongest first."""
-    longest: int | None = Field(default=None, gt=1)
-    """Tokens of a longer text that are read, in place of refusing it; as many as the model's context at most."""
-    sparse: bool = False
-    """Say of each feature where it is active and how strongly, in place of one activation per token."""
+
+
+class FireLongText(Spec):
+    """Which features fire on a text of any length, and where: positions and values in place of one number a token."""
+
+    extraction: str
+    """The extraction whose SAE, model and labels to use."""
+    text: str = Field(min_length=1)
+    """Any text."""
+    limit: int = Field(default=20, gt=0)
+    """Features to show, strongest first."""
+    longest: int = Field(default=2048, gt=1)
+    """Tokens of a longer text that are read; as many as the model's context at most."""
 
 
 class FindNeighbors(Spec):

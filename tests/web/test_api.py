@@ -181,8 +181,8 @@ def test_the_curves_of_a_training_are_there_while_it_runs(client: TestClient, ho
 
 def test_fire_answers_with_what_is_active_and_where(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def worker(home: Home, verb: str, spec: dict, timeout: float) -> Iterator[dict]:
-        assert verb == "fire_text"
-        assert spec["sparse"]
+        assert verb == "fire_long_text"
+        assert spec["longest"] == 2048
         features = [{"index": 4, "label": None, "max": 2.0, "positions": [1], "values": [2.0]}]
         told = {"tokens": ["<s>", spec["text"]], "token_ids": [0, 7], "special": [True, False], "truncated_to": 2}
         yield {"result": told | {"features": features}}

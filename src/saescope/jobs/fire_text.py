@@ -7,13 +7,13 @@ import torch
 from ..errors import BadValue
 from ..extraction.fire import Fired, fire
 from ..models.language_model import LanguageModel
-from ..specs import FireText
+from ..specs import FireLongText, FireText
 from ..steering.generate import prompt_ids
 from ..store.labels import current_labels
 from .context import Context
 
 
-def run(spec: FireText, context: Context) -> dict[str, Any]:
+def run(spec: FireText | FireLongText, context: Context) -> dict[str, Any]:
     """Pass one text through the model and the SAE of an extraction."""
     extraction, _ = context.extraction(spec.extraction)
     record, sae = context.sae(extraction.sae)
@@ -21,10 +21,9 @@ def run(spec: FireText, context: Context) -> dict[str, Any]:
     hookpoint = context.check_fits(record, sae, model)
     ids = encode_text(spec.text, model)
     whole = len(ids)
-    if spec.longest is None:
-        model.check_context(whole)
-    else:
+    if isinstance(spec, FireLongText):
         ids = ids[: min(spec.longest, model.max_context)]
+    model.check_context(len(ids))
     strings = context.vocabulary(model_record)
     counts = valid_positions(ids, model, bool(extraction.spec.get("include_special")))
     x = model.read(torch.tensor([ids]), [hookpoint])[hookpoint][0]
@@ -48,9 +47,9 @@ def run(spec: FireText, context: Context) -> dict[str, Any]:
     }
 
 
-def _where(fired: Fired, tokens: int, spec: FireText) -> list[dict[str, Any]]:
+def _where(fired: Fired, tokens: int, spec: FireText | FireLongText) -> list[dict[str, Any]]:
     """Where each feature is active: one activation per token, or positions and values."""
-    if not spec.sparse:
+    if not isinstance(spec, FireLongText):
         return [{"activations": each} for each in fired.activations(tokens)]
     places = zip(fired.positions, fired.values, strict=True)
     return [{"positions": positions, "values": values} for positions, values in places]

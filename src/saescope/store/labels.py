@@ -237,14 +237,19 @@ def _read(connection: sa.Connection, query: sa.Select[Any], values: Mapping[str,
     rows = connection.execute(query, values or {}).mappings().all()
     for start in range(0, len(rows), _BATCH):
         some = rows[start : start + _BATCH]
-        table = schema.scores
-        asked = sa.select(table).where(table.c.label_id.in_([row["id"] for row in some])).order_by(table.c.id)
         scores: dict[int, dict[str, Score]] = {}
-        for score in connection.execute(asked).mappings():
+        for score in connection.execute(_scores_of(), {"labels": [row["id"] for row in some]}).mappings():
             scores.setdefault(score["label_id"], {})[score["name"]] = Score(**{field: score[field] for field in _SCORE})
         for row in some:
             fields: dict[str, Any] = {name: row[name] for name in _FIELDS} | {"samples": tuple(row["samples"] or ())}
             yield Label(**fields, scores=scores.get(row["id"], {}), shown=row["place"] == 1)
+
+
+@cache
+def _scores_of() -> sa.Select[Any]:
+    """Every score of some labels, the oldest first."""
+    table = schema.scores
+    return sa.select(table).where(table.c.label_id.in_(sa.bindparam("labels", expanding=True))).order_by(table.c.id)
 
 
 def _chosen(wanted: set[int] | None) -> Iterator[list[int] | None]:

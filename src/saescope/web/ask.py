@@ -14,7 +14,7 @@ from starlette.responses import Response
 from .. import interactive
 from ..errors import StudioError, WrongRequest
 from ..requests import spec_class
-from ..specs import FireText, ShowPrompt, SteerText, TrainSaes
+from ..specs import FireLongText, ShowPrompt, SteerText, TrainSaes
 from .answers import event, events, in_thread, json
 from .jobs import Asked
 from .site import Site, TheSite
@@ -48,8 +48,8 @@ async def fire(body: Fire, site: TheSite) -> Response:
 def _fired(body: Fire, site: Site) -> Response:
     begun = time.perf_counter()
     _, browse = site.browse(body.extraction)
-    spec = FireText(extraction=body.extraction, text=body.text, limit=_ALL, longest=_LONGEST, sparse=True)
-    found = answer(interactive.ask(site.home, "fire_text", spec.model_dump(mode="json"), _SECONDS))
+    spec = FireLongText(extraction=body.extraction, text=body.text, limit=_ALL, longest=_LONGEST)
+    found = answer(interactive.ask(site.home, "fire_long_text", spec.model_dump(mode="json"), _SECONDS))
     fired = found["features"]
     shown = _chosen(fired, len(found["tokens"]), body.features)
     order = browse.order()  # every feature, by index
