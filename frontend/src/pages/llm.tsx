@@ -141,7 +141,7 @@ function NewEndpoint({ onDone }: { onDone: () => void }) {
   return (
     <form className="fields newendpoint" onSubmit={submit} aria-label="Add a server">
       {line("name", "name", { required: true, autoFocus: true })}
-      {line("url", "address", { required: true, placeholder: "http://127.0.0.1:11434/v1" })}
+      {line("url", "address", { required: true, placeholder: "address of the server, up to /v1" })}
       {line("model", "model", { required: true })}
       {line("key", "key", { type: "password", autoComplete: "new-password", placeholder: "none" })}
       {line("price_in", "price of a million tokens in", { inputMode: "decimal", placeholder: "not known" })}
