@@ -51,6 +51,7 @@ def test_no_page_has_a_serious_fault(looked: Visit) -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("looked", ["dark", "light"], indirect=True)
 def test_windows_above_a_page_have_none(looked: Visit) -> None:
     page = looked.page
     looked.open("/features/found/3")
