@@ -5,6 +5,7 @@ export const ADDRESSES = [
   "/api/datasets",
   "/api/datasets/{name}",
   "/api/datasets/{name}/sample",
+  "/api/demo",
   "/api/estimate",
   "/api/extractions",
   "/api/extractions/{extraction}/export",

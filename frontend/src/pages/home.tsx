@@ -1,5 +1,6 @@
-import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { send } from "../api/actions";
 import { jobs as jobsQuery, kindOf, live, share, stateOf, type Job } from "../api/jobs";
 import { get, useDatasets, useExtractions, useModels, useSaes } from "../api/queries";
 import { bytes, fixed, int, moment, percent } from "../lib/format";
@@ -118,14 +119,17 @@ function Now({ job }: { job: Job }) {
 
 /** The first visit: what this is, the demo, and the ways in. */
 function First() {
+  const navigate = useNavigate();
+  const demo = useMutation({ mutationFn: () => send<Job>("POST", "/demo"), onSuccess: (job) => navigate({ to: "/jobs/$id", params: { id: job.id } }) });
   return (
     <section className="first">
       <h2 className="bignum">Read a language model through its features</h2>
       <p>A sparse autoencoder takes a model’s activations apart into features. Here you train or bring one, pass text through it, read what every feature is active on, give it a name, and steer the model with it.</p>
       <div className="row wrap">
-        <Button look="primary" icon="copy" onClick={() => void copy("saescope demo", "Command copied")}>saescope demo</Button>
-        <span className="sm dim">in a terminal: a small model, real speeches, some minutes, no account</span>
+        <Button look="primary" disabled={demo.isPending} onClick={() => demo.mutate()}>Run the demo</Button>
+        <span className="sm dim">a small model, real speeches, some minutes, no account; in a terminal: <button type="button" className="acc mono" onClick={() => void copy("saescope demo", "Command copied")}>saescope demo</button></span>
       </div>
+      {demo.isError && <Failure error={demo.error} />}
       <ul className="ways">
         <li><Link className="acc" to="/datasets" search={{ add: "1" } as never}>Add a dataset</Link> from the hub or your files</li>
         <li><Link className="acc" to="/models" search={{ add: "1" } as never}>Add a model</Link> from the hub, a folder, a .gguf file</li>

@@ -28,9 +28,17 @@ interface Part {
   probe?: { fvu: number; l0: number };
   tokens_per_second?: number;
 }
+interface Size {
+  size: number;
+  seconds: number;
+  samples_per_second: number;
+  peak_memory_bytes: number;
+  auto: boolean;
+}
 interface Answer {
   estimate: Estimate;
   saes: Part[];
+  batch_sizes?: Size[];
 }
 
 /** What a spec would take, measured on a few blocks when asked for: that runs the model for some seconds. */
@@ -55,6 +63,7 @@ export function Estimated({ verb, spec }: { verb: "train_sae" | "extract_feature
           {phases.length > 0 && <><dt>spent on</dt><dd>{phases.slice(0, 4).map(([name, time]) => `${name} ${seconds(time)}`).join(", ")}</dd></>}
           {current?.saes.map((one, at) => one.probe && <Fit key={at} sae={one.sae ?? ""} probe={one.probe} />)}
         </dl>
+        {current?.batch_sizes && current.batch_sizes.length > 0 && <Sizes rows={current.batch_sizes} />}
         {!made && !estimate.isPending && !estimate.isError && <p className="xs dim">Measured on a few blocks of the text, on this machine; it takes some seconds.</p>}
         {estimate.isError && <Failure error={estimate.error} />}
         {spec && <button type="button" className="acc xs" onClick={() => void copy(asCommand(verb, spec), "Command copied")}>copy as command</button>}
@@ -62,6 +71,22 @@ export function Estimated({ verb, spec }: { verb: "train_sae" | "extract_feature
     </div>
   );
 }
+
+/** What each batch size would take, and which one Auto takes. */
+const Sizes = ({ rows }: { rows: readonly Size[] }) => (
+  <table className="sizes" aria-label="Estimate for each batch size">
+    <thead><tr><th>batch size</th><th>time</th><th>memory</th></tr></thead>
+    <tbody>
+      {rows.map((row) => (
+        <tr key={row.size}>
+          <th scope="row">{row.auto ? `Auto: ${int(row.size)}` : int(row.size)}</th>
+          <td>{seconds(row.seconds)}</td>
+          <td>{bytes(row.peak_memory_bytes)}</td>
+        </tr>
+      ))}
+    </tbody>
+  </table>
+);
 
 const Fit = ({ sae, probe }: { sae: string; probe: { fvu: number; l0: number } }) => (
   <>
