@@ -44,8 +44,8 @@ POINTS = frozenset(
     }
 )
 
-_name, _nth, _signal = (*os.environ.get("SAESCOPE_FAULT", "").split(":"), "1", "SIGKILL")[:3]
-_left = int(_nth)
+_name, _nth, _signal = f"{os.environ.get('SAESCOPE_FAULT', '')}::".split(":")[:3]
+_left = int(_nth or 1)
 _one_at_a_time = threading.Lock()
 
 
@@ -60,4 +60,4 @@ def _count() -> None:
     with _one_at_a_time:
         _left -= 1
         if _left == 0:
-            os.kill(os.getpid(), signal.Signals[_signal])
+            os.kill(os.getpid(), signal.Signals[_signal or "SIGKILL"])
