@@ -13,7 +13,7 @@ def test_a_first_visit_shows_the_demo_and_the_ways_in(browser: Browser, tmp_path
     with served(tmp_path / "empty") as site, visit(browser, site) as seen:
         page = seen.page
         expect(page.get_by_role("heading", name="Read a language model through its features")).to_be_visible()
-        expect(page.get_by_role("button", name=re.compile("demo"))).to_be_visible()
+        expect(page.get_by_role("button", name="Run the demo")).to_be_visible()
         for link, address in (("Add a dataset", "/datasets"), ("Add a model", "/models"), ("Train an SAE", "/train")):
             expect(page.get_by_role("main").get_by_role("link", name=link).first).to_have_attribute(
                 "href", re.compile(f"^{address}")
@@ -137,11 +137,13 @@ def test_the_same_walk_by_keys_alone(visited: Visit) -> None:
     keys.press("j")
     expect(page.locator("#row-2")).to_have_attribute("aria-selected", "true")
     keys.press("Escape")
-    tab_to(page, "Features")
+    tab_to(page, "Features$")
     keys.press("Enter")
-    expect(page).to_have_url(re.compile(r"/features/found/\d+\?"))
+    expect(page).to_have_url(re.compile(r"/features/\w+/\d+\?"))
 
+    expect(page.get_by_role("button", name="Edit").first).to_be_visible()
     keys.press("e")
+    expect(page.get_by_role("textbox", name=re.compile("Label of feature"))).to_be_focused()
     type_over(page, "words by keys")
     keys.press("Enter")
     expect(page.get_by_role("heading", name="words by keys")).to_be_focused()
@@ -149,12 +151,14 @@ def test_the_same_walk_by_keys_alone(visited: Visit) -> None:
     expect(page.get_by_role("list", name="Labels, newest first").get_by_role("listitem")).not_to_have_count(1)
     keys.press("Escape")
     keys.press("t")
+    expect(page.get_by_role("textbox", name="Your text")).to_be_focused()
     type_over(page, "The people of the United States work in peace.")
     expect(page.locator(".try").get_by_text(re.compile("strongest|not active"))).to_be_visible(timeout=30_000)
     keys.press("Escape")
 
     keys.press("x")
-    expect(page).to_have_url(re.compile("/steer/found"))
+    expect(page).to_have_url(re.compile("/steer/"))
+    expect(page.get_by_label("Amount", exact=True)).to_be_visible()
     tab_to(page, "Amount$")
     type_over(page, "2")
     tab_to(page, "New tokens")

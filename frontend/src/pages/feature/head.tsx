@@ -37,8 +37,12 @@ export function Head({ extraction, data, editing, onEditing, history, onHistory,
   const leave = () => {
     onEditing(false);
     save.reset();
-    requestAnimationFrame(() => heading.current?.focus({ preventScroll: true }));
   };
+  const edited = useRef(false);
+  useEffect(() => {
+    if (edited.current && !editing) heading.current?.focus({ preventScroll: true }); // where the form was, once it is there
+    edited.current = editing;
+  }, [editing]);
   const made = data.label && current?.source === "lexical";
   return (
     <header className="head">

@@ -92,7 +92,7 @@ export function Steer() {
 
   useKeys("Steer", [
     { keys: ["Ctrl+Enter"], label: "Run", inFields: true, run: go },
-    { keys: ["Escape"], label: "Stop; leave the text", inFields: true, run: () => { if (running) stop(); else field.current?.blur(); } },
+    { keys: ["Escape"], label: "Stop; leave the text", inFields: true, run: () => { if (running) stop(); else if (document.activeElement instanceof HTMLElement) document.activeElement.blur(); } },
     { keys: ["a"], label: "Add an edit", run: () => setAdding(true) },
     { keys: ["["], label: "Less of the chosen edit", run: () => bump(-0.25) },
     { keys: ["]"], label: "More of the chosen edit", run: () => bump(0.25) },
