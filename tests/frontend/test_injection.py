@@ -176,10 +176,12 @@ def test_fired_and_steered_tokens_stay_text(hostile: Visit) -> None:
     hostile.open(f"/fire/found?text={text}&bos=1&dense=0")
     hostile.page.locator("#tok-20").wait_for(timeout=30_000)
     stays_text(hostile, 20)
-    hostile.open(f"/steer/found?edits=3:add:2&n=24&t=1&prompt={text}")
+    prompt = quote(" ".join(PAYLOADS)[:100], safe="")  # the model's context is short
+    hostile.open(f"/steer/found?edits=3:add:2&n=24&t=1&prompt={prompt}")
     hostile.page.get_by_role("button", name="Run").click()
-    hostile.page.get_by_role("region", name="Steered").locator(".tok").nth(20).wait_for(timeout=30_000)
-    stays_text(hostile, 20)
+    hostile.page.get_by_role("button", name="Pin").wait_for(timeout=60_000)
+    assert "evil.invalid" in hostile.page.get_by_role("region", name="Steered").inner_text()  # a token of the model's
+    stays_text(hostile, 0)
 
 
 def test_the_palette_the_keys_and_the_errors_of_forms_stay_text(hostile: Visit) -> None:
