@@ -122,7 +122,7 @@ def test_a_worker_that_is_told_to_go_gives_its_job_back(quiet: Studio) -> None:
 @pytest.mark.parametrize("verb", ["train", "extract"])
 def test_a_cancelled_job_stops_and_goes_on_to_the_same_answer(quiet: Studio, verb: str, tmp_path: Path) -> None:
     if verb == "train":
-        spec: Any = saescope.TrainSae(**{**TRAIN, "tokens": 64 * 2000}, name="cut")
+        spec: Any = saescope.TrainSae(**{**TRAIN, "tokens": 64 * 1000, "checkpoint_every": 50}, name="cut")
         phase = "training"
     else:
         spec = saescope.ExtractFeatures(saes=("sae",), dataset="text", context=16, name="cut", force=True)
@@ -282,11 +282,11 @@ def test_a_job_whose_database_is_away_is_ended_when_it_is_back(quiet: Studio, mo
 
 def test_pruning_takes_what_pruned_jobs_kept_to_go_on_from(quiet: Studio) -> None:
     def stopped(progress: Progress) -> None:
-        if progress.phase == "training":
+        if progress.phase == "training" and progress.done:
             quiet.context.stop.set()
 
-    for name in ("old", "new"):
-        spec = saescope.TrainSae(**{**TRAIN, "tokens": 64 * 3000, "seed": len(name), "k": len(name) - 1}, name=name)
+    for seed, name in enumerate(("old", "new")):
+        spec = saescope.TrainSae(**{**TRAIN, "tokens": 64 * 3000, "checkpoint_every": 100, "seed": seed}, name=name)
         with pytest.raises(Interrupted):
             quiet.run(spec, progress=stopped)
         quiet.context.stop.clear()

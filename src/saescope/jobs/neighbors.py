@@ -5,7 +5,7 @@ One pass over the decoder where it lies on the disk; loads no torch.
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,15 +16,19 @@ from ..records import SaeInfo
 from ..specs import FindNeighbors
 from ..store import catalogue
 from ..store.labels import current_labels
-from .context import Context, check_feature
+
+if TYPE_CHECKING:
+    from .context import Context
 
 NORMS = "norms.npy"
 """In an SAE's facts: the norms of its decoder's rows, where its features' neighbours are left out."""
 _WEIGHTS = "sae_weights.safetensors"
 
 
-def run(spec: FindNeighbors, context: Context) -> dict[str, Any]:
+def run(spec: FindNeighbors, context: "Context") -> dict[str, Any]:
     """The neighbours of one feature with their labels."""
+    from .context import check_feature
+
     extraction = catalogue.extraction(context.db, spec.extraction)
     check_feature(spec.feature, extraction.features)
     near = neighbors_of(context.home, catalogue.sae(context.db, extraction.sae), spec.feature)
