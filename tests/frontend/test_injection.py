@@ -131,6 +131,7 @@ def test_pages_of_things_keep_it_text(hostile: Visit, path: str) -> None:
 def test_every_feature_keeps_its_label_note_tokens_and_history_text(hostile: Visit) -> None:
     hostile.open("/features/found/0?w=full")
     page = hostile.page
+    page.locator(".head h2").wait_for()  # keys mean something once the feature is there
     page.keyboard.press("h")
     for index in range(60):
         page.get_by_role("heading", level=1, name=str(index), exact=True).wait_for()
