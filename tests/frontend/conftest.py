@@ -13,17 +13,23 @@ from support.small import small_studio
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def app() -> None:
+    """Skips what follows where there is no app, or nothing to open it in."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium (on Debian: apt install chromium)")
     if not web_is_built():
         pytest.skip("the web app is not built (make web)")
+
+
+@pytest.fixture(scope="module")
+def browser(app: None) -> Iterator[Browser]:
+    """Of one module: Playwright's event loop runs in our thread until it is closed, in the way of tests elsewhere."""
     with chromium() as started:
         yield started
 
 
 @pytest.fixture(scope="session")
-def home(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(app: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small home, and a dataset `long` that takes some seconds to extract."""
     root = tmp_path_factory.mktemp("web")
     studio = small_studio(root)
