@@ -105,14 +105,15 @@ def ours(kind: str, file: Path, d_sae: int, steps: int, dead: int) -> dict[str, 
     from saescope.training import Trainer
 
     x = torch.from_numpy(np.load(file, allow_pickle=False))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    product = Product(x)
+    before = peak_bytes()
     spec = TrainSae(model="m", dataset="d", hookpoint=HOOKPOINT, kind=kind, d_sae=d_sae, k=K, batch=BATCH)
     trainer = Trainer(spec, x.shape[1], total_steps=steps)
-    answer = timed(x, steps, lambda batch: trainer.step(batch), dead=lambda: _kill(trainer, dead))
+    answer = timed(product, steps, lambda batch: trainer.step(batch), dead=lambda: _kill(trainer, dead))
     last = answer.pop("last")
     return {
         **answer,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before,
+        "peak_bytes": peak_bytes() - before,
         "fvu": last.fvu,
         "l0": last.l0,
         "dead": last.dead,
@@ -125,12 +126,31 @@ def _kill(trainer: Any, dead: int) -> None:
         trainer.silent[:dead] = trainer.dead_after
 
 
-def timed(x: Any, steps: int, step: Any, dead: Any = lambda: None) -> dict[str, Any]:
-    """Steps on batches of x, and the bare product between them; the first quarter is warming up."""
-    import torch
+def peak_bytes() -> int:
+    """The most memory this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    weight, out = torch.randn(x.shape[1], 16_384), torch.empty(BATCH, 16_384)
-    own, product, last = [], [], None
+
+class Product:
+    """The bare product that steps are compared with; its memory is there before a trainer's is counted."""
+
+    def __init__(self, x: Any) -> None:
+        import torch
+
+        self.x, self.weight, self.out = x, torch.randn(x.shape[1], 16_384), torch.zeros(BATCH, 16_384)
+        self.seconds(x[:BATCH])
+
+    def seconds(self, batch: Any) -> float:
+        import torch
+
+        clock = time.perf_counter()
+        torch.mm(batch, self.weight, out=self.out)
+        return time.perf_counter() - clock
+
+
+def timed(product: Product, steps: int, step: Any, dead: Any = lambda: None) -> dict[str, Any]:
+    """Steps on batches of x, and the bare product between them; the first quarter is warming up."""
+    own, bare, last, x = [], [], None, product.x
     for number in range(steps):
         start = number * BATCH % (len(x) - BATCH)
         batch = x[start : start + BATCH]
@@ -138,12 +158,9 @@ def timed(x: Any, steps: int, step: Any, dead: Any = lambda: None) -> dict[str, 
         clock = time.perf_counter()
         last = step(batch)
         own.append(time.perf_counter() - clock)
-        clock = time.perf_counter()
-        torch.mm(batch, weight, out=out)
-        product.append(time.perf_counter() - clock)
-    seconds = statistics.median(own[steps // 4 :])
-    bare = statistics.median(product[steps // 4 :])
-    return {"tokens_per_second": BATCH / seconds, "of_matmul": bare / seconds, "matmul": BATCH / bare, "last": last}
+        bare.append(product.seconds(batch))
+    seconds, least = (statistics.median(each[steps // 4 :]) for each in (own, bare))
+    return {"tokens_per_second": BATCH / seconds, "of_matmul": least / seconds, "matmul": BATCH / least, "last": last}
 
 
 def make_activations(file: Path, tokens: int) -> None:

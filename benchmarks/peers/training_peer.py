@@ -9,7 +9,6 @@ the steps and falling over the last 20 %, AuxK on where the library has it; the 
 import argparse
 import json
 import os
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from training import BATCH, K, timed
+from training import BATCH, K, Product, peak_bytes, timed
 
 D_IN, LR = 576, 8e-4
 DEAD_AFTER = 50
@@ -51,7 +50,8 @@ def main() -> None:
     torch.manual_seed(given.seed)
     x = torch.from_numpy(np.load(given.file, allow_pickle=False))
     x = x / ((x.square().sum(1).mean() / D_IN) ** 0.5)  # the units that each library asks for
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    product = Product(x)
+    before = peak_bytes()
     make = {"sparsify": sparsify, "dictionary_learning": dictionary_learning, "sae_lens": sae_lens}[given.name]
     step, look, weights = make(given)
     if given.save:
@@ -61,10 +61,10 @@ def main() -> None:
         save_file({name: tensor.detach().contiguous().clone() for name, tensor in weights().items()}, given.save)
         print("{}")
         return
-    answer = timed(x, given.steps, step)
+    answer = timed(product, given.steps, step)
     answer.pop("last")
     last = look(x[-BATCH:])
-    answer["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    answer["peak_bytes"] = peak_bytes() - before
     print(json.dumps({**answer, "fvu": last.fvu, "l0": last.l0, "dead": last.dead}))
 
 

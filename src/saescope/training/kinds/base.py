@@ -173,6 +173,14 @@ def positive(weights: Weights, batch: Batch) -> Active:
     return choose(weights, batch, lambda pre: above(pre, limit))
 
 
+def exceeded_on(
+    x: Float[Tensor, "batch d_in"], encoder: Float[Tensor, "d_sae d_in"], share: float
+) -> Float[Tensor, "d_sae"]:
+    """What each feature's product with an input exceeds on that share of the batch, on one row at least."""
+    largest = len(x) - max(1, round(len(x) * (1 - share))) + 1
+    return torch.cat([(part @ x.T).topk(largest, dim=1).values[:, -1] for part in encoder.split(TILE_ROWS)])
+
+
 def encoded(weights: Weights, batch: Batch, found: Active) -> tuple[Chosen, Float[Tensor, "n"]]:
     """The chosen entries, and their pre-activations with gradients."""
     chosen = Chosen(found.rows, found.features, len(batch), len(weights.b_enc))

@@ -4,20 +4,29 @@ import torch
 from torch import Tensor
 
 from ...sae.active import Active, above
+from ...specs import TrainSae
 from .auxk import with_auxk
-from .base import Batch, Objective, Outcome, Terms, Weights, choose, decoded, encoded, exceeding, fvu, tiles
+from .base import Batch, Objective, Outcome, Terms, Weights, choose, decoded, encoded, exceeding, fvu
 
 THRESHOLD_RATE = 0.01
 """How fast the threshold of inference follows the smallest activation kept."""
 
-_LOWER = 0.8
-"""Candidates are looked for from this share of the threshold on, so that they nearly always suffice."""
+_LOWER = 0.9
+"""Candidates are looked for from this share of the last step's smallest activation on: they nearly always suffice."""
+
+_SAMPLED_ROWS = 64
+"""Rows that say where to look, when there is no such activation or the candidates are too few."""
 
 
 class BatchTopK(Objective):
     """FVU of the k * batch largest of the whole batch + AuxK / 32."""
 
     kind = form = "batchtopk"
+
+    def __init__(self, spec: TrainSae, total_steps: int) -> None:
+        super().__init__(spec, total_steps)
+        self._least = 0.0
+        """The last step's smallest activation; what is found does not depend on it."""
 
     def loss(self, weights: Weights, batch: Batch, terms: Terms) -> Outcome:
         chosen, values = encoded(weights, batch, self.strongest(weights, batch))
@@ -26,14 +35,14 @@ class BatchTopK(Objective):
         return Outcome(loss, y_hat, chosen, values.detach())
 
     def strongest(self, weights: Weights, batch: Batch) -> Active:
-        return strongest(weights, batch, self.spec.k * len(batch), _LOWER * self.facts.get("threshold", 0.0))
+        return strongest(weights, batch, self.spec.k * len(batch), _LOWER * self._least)
 
     def follow(self, outcome: Outcome, steps: int) -> None:
         active = outcome.values[outcome.values > 0]
         if len(active):
-            least, threshold = float(active.min()), self.facts.get("threshold", 0.0)
+            self._least, threshold = float(active.min()), self.facts.get("threshold", 0.0)
             rate = THRESHOLD_RATE if steps > 1 else 1.0
-            self.facts["threshold"] = threshold + rate * (least - threshold)
+            self.facts["threshold"] = threshold + rate * (self._least - threshold)
 
     def parts(self, weights: Weights, scale: float | Tensor) -> dict[str, Tensor]:
         return {"threshold": torch.full_like(weights.b_enc.detach(), self.facts.get("threshold", 0.0)) * scale}
@@ -42,16 +51,18 @@ class BatchTopK(Objective):
 def strongest(weights: Weights, batch: Batch, count: int, guess: float = 0.0) -> Active:
     """The `count` largest positive entries; among equals at the edge, the first ones.
 
-    Only entries above a limit are looked at: `guess`, which is lowered where they turn out too few. Without a guess the
-    first tile says where to begin. It saves time and memory, and never changes the result.
+    Only entries above a limit are looked at: `guess`, or else what a sample of the batch says, lowered while they turn
+    out too few. It saves time and memory, and never changes the result.
     """
-    if guess == 0.0:
-        guess = _twice_as_many(next(tiles(weights, batch))[1], count / len(batch))
-    rows, features, values = _above(weights, batch, max(guess, 0.0))
-    if len(values) < count and guess > 0.0:
-        rows, features, values = _above(weights, batch, 0.0)
+    limit = guess or _exceeded(weights, batch, 2 * count)
+    found = _above(weights, batch, limit)
+    while len(found.values) < count and limit > 0:
+        lower = _exceeded(weights, batch, 2 * count)
+        limit = lower if lower < limit / 2 else limit / 2
+        found = _above(weights, batch, limit)
+    rows, features, values = found
     if len(values) <= count:
-        return Active(rows, features, values)
+        return found
     edge = torch.kthvalue(values, len(values) - count + 1).values
     keep = values > edge
     ties = (values == edge).nonzero().squeeze(1)
@@ -65,7 +76,9 @@ def _above(weights: Weights, batch: Batch, limit: float) -> Active:
     return exceeding(weights, batch, limits) if limit else choose(weights, batch, lambda pre: above(pre, limits))
 
 
-def _twice_as_many(pre: Tensor, per_row: float) -> float:
-    """A limit that twice as many of the tile's entries exceed as are wanted."""
-    wanted = min(pre.numel(), int(2 * per_row * len(pre)) + 1)
+def _exceeded(weights: Weights, batch: Batch, count: int) -> float:
+    """A positive number that about so many of the batch's entries exceed, as some rows say; 0 if there is none."""
+    step = max(1, len(batch) // _SAMPLED_ROWS)
+    pre = batch.inputs(weights)[::step] @ weights.encoder.detach().T + weights.b_enc.detach()
+    wanted = min(pre.numel(), int(count * len(pre) / len(batch)) + 1)
     return max(0.0, float(torch.kthvalue(pre.reshape(-1), pre.numel() - wanted + 1).values))

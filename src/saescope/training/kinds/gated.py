@@ -20,8 +20,9 @@ class Gated(Objective):
     kind = form = "gated"
 
     def extend(self, weights: Weights, batch: Batch) -> None:
+        """Where its gate is open, a feature's strength begins as what the gate says."""
         weights.r_mag = torch.zeros_like(weights.b_enc)
-        weights.b_mag = torch.zeros_like(weights.b_enc)
+        weights.b_mag = weights.b_enc.clone()
 
     def loss(self, weights: Weights, batch: Batch, terms: Terms) -> Outcome:
         assert weights.r_mag is not None

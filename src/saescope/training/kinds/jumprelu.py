@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .base import TILE_ROWS, Batch, Objective, Outcome, Terms, Weights, decoded, encoded, exceeding, fvu
+from .base import Batch, Objective, Outcome, Terms, Weights, decoded, encoded, exceeded_on, exceeding, fvu
 
 BANDWIDTH = 0.1
 """Width of the straight-through kernel; normalised pre-activations have a deviation of about 1."""
@@ -27,10 +27,8 @@ class JumpReLU(Objective):
 
     def extend(self, weights: Weights, batch: Batch) -> None:
         """Thresholds begin where each feature is active on k / d_sae of the batch: at the target, and none dead."""
-        above = len(batch) - max(1, round(len(batch) * (1 - self.spec.k / len(weights.b_enc)))) + 1
-        x = batch.inputs(weights).T
-        edges = [(part @ x).topk(above, dim=1).values[:, -1] for part in weights.encoder.detach().split(TILE_ROWS)]
-        weights.threshold = (torch.cat(edges) + weights.b_enc).clamp(min=1e-3)
+        edge = exceeded_on(batch.inputs(weights), weights.encoder.detach(), self.spec.k / len(weights.b_enc))
+        weights.threshold = (edge + weights.b_enc).clamp(min=1e-3)
 
     def loss(self, weights: Weights, batch: Batch, terms: Terms) -> Outcome:
         assert weights.threshold is not None
