@@ -25,7 +25,8 @@ def above(pre: Float[Tensor, "rows d_sae"], limit: Float[Tensor, "#d_sae"]) -> A
 
         threads = torch.get_num_threads()
         limits = limit.detach().to(pre.dtype).expand(pre.shape[1]).contiguous()
-        columns = kernels.above(pre.contiguous().numpy(), limits.numpy(), threads)
+        columns = kernels.above(pre.contiguous().numpy(), limits.numpy(), pre.numel(), threads)
+        assert columns is not None
         return Active(*map(torch.from_numpy, columns))
     return above_in_tensors(pre, limit)
 

@@ -118,18 +118,21 @@ def _gather_above(pre, limit, counts, starts, rows_out, features, values, thread
                         at += 1
 
 
-def above(pre, limit, threads):
+def above(pre, limit, most, threads):
     """The values of pre [rows, d_sae] that exceed limit [d_sae]: rows, features, values, in that order.
 
-    Counted first and then sized: a row may hold any number of them.
+    Floats, or int16 that compare as the numbers do. None where there are more than `most`. Counted first and then
+    sized: a row may hold any number of them.
     """
     rows, n = pre.shape
     counts = np.empty((rows, -(-n // _BLOCK)), dtype=np.int32)
     _count_above(pre, limit, counts, threads)
     ends = counts.sum(1, dtype=np.int64).cumsum()
     total = int(ends[-1]) if rows else 0
+    if total > most:
+        return None
     starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1])) if rows else ends
-    columns = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.float32)
+    columns = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, pre.dtype)
     _gather_above(pre, limit, counts, starts, *columns, threads)
     return columns
 
@@ -141,7 +144,8 @@ _UNIT = 2.0**-8
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _dot(a, b):
+def dot(a, b):
+    """Of two vectors, the terms added up in any order."""
     total = np.float32(0)
     for i in range(len(a)):
         total += a[i] * b[i]
@@ -218,7 +222,7 @@ def screened_largest(bits, x, encoder, bias, error, reach, values, indices, unsu
             first = 0
             for i in range(count):
                 if floats[i] >= reached:
-                    exact[i] = sure[first] = _dot(x[r], encoder[where[i]]) + bias[where[i]]
+                    exact[i] = sure[first] = dot(x[r], encoder[where[i]]) + bias[where[i]]
                     first += 1
             least = np.partition(sure[:first], first - k)[first - k]
             left = 0
@@ -227,7 +231,7 @@ def screened_largest(bits, x, encoder, bias, error, reach, values, indices, unsu
                     most = floats[i] * np.float32(1 + 2 * _UNIT) + error[r] * reach[where[i]]
                     if most < least:
                         continue
-                    exact[i] = _dot(x[r], encoder[where[i]]) + bias[where[i]]
+                    exact[i] = dot(x[r], encoder[where[i]]) + bias[where[i]]
                 exact[left], where[left] = exact[i], where[i]
                 left += 1
             edge = np.partition(exact[:left], left - k)[left - k]
@@ -244,60 +248,9 @@ def screened_largest(bits, x, encoder, bias, error, reach, values, indices, unsu
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def _count_screened(bits, limit, counts, threads):
-    """How many of each block of _BLOCK features are at or above their limits: counts [rows, blocks]."""
-    rows, n = bits.shape
-    for part in prange(threads):
-        for r in range(rows * part // threads, rows * (part + 1) // threads):
-            row = bits[r]
-            for block in range(counts.shape[1]):
-                low = block * _BLOCK
-                found = np.int32(0)
-                for at in range(low, min(low + _BLOCK, n)):
-                    found += row[at] >= limit[at]
-                counts[r, block] = found
-
-
-@njit(cache=True, parallel=True, nogil=True)
-def _gather_screened(bits, limit, counts, starts, rows_out, features, threads):
-    """Write where the entries are that `_count_screened` counted; those of row r begin at starts[r]."""
-    rows, n = bits.shape
-    for part in prange(threads):
-        for r in range(rows * part // threads, rows * (part + 1) // threads):
-            row = bits[r]
-            at = starts[r]
-            for block in range(counts.shape[1]):
-                if counts[r, block] == 0:
-                    continue
-                low = block * _BLOCK
-                for f in range(low, min(low + _BLOCK, n)):
-                    if row[f] >= limit[f]:
-                        rows_out[at] = r
-                        features[at] = f
-                        at += 1
-
-
-def screened_above(bits, limit, most, threads):
-    """Rows and features of the entries of bits [rows, d_sae] at or above limit [d_sae], both int16 that compare as the
-    numbers do. None where there are more than `most`.
-    """
-    rows, n = bits.shape
-    counts = np.empty((rows, -(-n // _BLOCK)), dtype=np.int32)
-    _count_screened(bits, limit, counts, threads)
-    ends = counts.sum(1, dtype=np.int64).cumsum()
-    total = int(ends[-1]) if rows else 0
-    if total > most:
-        return None
-    starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1])) if rows else ends
-    columns = np.empty(total, np.int64), np.empty(total, np.int64)
-    _gather_screened(bits, limit, counts, starts, *columns, threads)
-    return columns
-
-
-@njit(cache=True, parallel=True, nogil=True)
 def single_products(rows, features, x, encoder, bias, values, threads):
     """values [n] of x @ encoder.T + bias at these rows and features."""
     n = len(rows)
     for part in prange(threads):
         for i in range(n * part // threads, n * (part + 1) // threads):
-            values[i] = _dot(x[rows[i]], encoder[features[i]]) + bias[features[i]]
+            values[i] = dot(x[rows[i]], encoder[features[i]]) + bias[features[i]]

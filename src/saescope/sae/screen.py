@@ -100,14 +100,15 @@ class Screen:
             near = limit - tile.reach * tile.error.max()
             near = (near - 4 * UNIT * near.abs()).bfloat16()  # below its limit, whichever way bfloat16 rounds
             most = int(_MOST * tile.pre.numel())
-            pre = (
-                tile.pre.view(torch.int16) if bool((near > 0).all()) else _ordered(tile.pre)
-            )  # of negatives none counts
-            entries = kernels.screened_above(pre.numpy(), _ordered(near).numpy(), most, threads)
+            none_negative = bool((near > 0).all())  # then the order of negatives is of no matter
+            pre = tile.pre.view(torch.int16) if none_negative else _ordered(tile.pre)
+            below = _ordered(near).clamp(min=1 - 2**15) - 1  # `near` itself counts
+            entries = kernels.above(pre.numpy(), below.numpy(), most, threads)
             if entries is None:
                 plain = above(self._plain(x[start : start + len(tile.pre)]), near.float())
-                entries = plain.rows.numpy(), plain.features.numpy()
-            rows, features = map(torch.from_numpy, entries)
+                rows, features = plain.rows, plain.features
+            else:
+                rows, features = map(torch.from_numpy, entries[:2])
             rows += start
             values = self._exact(rows, features, x)
             keep = values > limit[features]

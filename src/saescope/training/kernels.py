@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit, prange
 
+from ..sae.kernels import dot
+
 
 @njit(cache=True, nogil=True)
 def by_feature(features, d_sae):
@@ -24,14 +26,6 @@ def by_feature(features, d_sae):
     return order, starts
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _dot(a, b):
-    total = np.float32(0)
-    for i in range(len(a)):
-        total += a[i] * b[i]
-    return total
-
-
 @njit(cache=True, parallel=True, nogil=True)
 def project(parameter, grad, unit, squares, threads):
     """squares [rows]: of each row of grad, after what is parallel to the parameter's unit row was taken out of it."""
@@ -40,10 +34,10 @@ def project(parameter, grad, unit, squares, threads):
         for r in range(rows * part // threads, rows * (part + 1) // threads):
             row = grad[r]
             if unit:
-                along = _dot(row, parameter[r])
+                along = dot(row, parameter[r])
                 for i in range(width):
                     row[i] -= along * parameter[r, i]
-            squares[r] = _dot(row, row)
+            squares[r] = dot(row, row)
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -62,7 +56,7 @@ def move(parameter, grad, mean, square, share, rate, size, beta, beta_square, ep
                 v[i] = v[i] * keep_square + scaled * scaled * take_square
                 p[i] -= rate * m[i] / (np.sqrt(v[i]) * size + epsilon)
             if unit:
-                length = np.sqrt(_dot(p, p))
+                length = np.sqrt(dot(p, p))
                 shrink = np.float32(1) / max(length, np.float32(1e-12))
                 for i in range(width):
                     p[i] *= shrink
