@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import BadValue, Mismatch
-from ..models.allocator import keep_freed_memory
+from ..models.allocator import give_back_memory, keep_freed_memory
 from ..records import TrainMeasure, TrainStep
 from ..sae import KINDS, Sae, SaeConfig
 from ..specs import TrainSae
@@ -281,6 +281,7 @@ class Trainer:
             setattr(weights, name, tensor.detach().clone().requires_grad_())
         self._weights = weights
         self._adam = Adam(weights.parameters(), "decoder" if self.objective.unit_norm else None)
+        give_back_memory()  # of the first weights' making
         return self._weights, self._adam
 
     def _terms(self) -> Terms:

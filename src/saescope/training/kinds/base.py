@@ -23,7 +23,7 @@ from ...sae.screen import Screen, can_screen
 from ...specs import TrainSae
 from ..sparse import Chosen, decode_at, encode_at
 
-TILE_ROWS = 512
+TILE_ROWS = 256
 """Rows whose pre-activations exist at once."""
 
 
@@ -127,6 +127,7 @@ def choose(weights: Weights, batch: Batch, pick: Callable[[Float[Tensor, "rows d
     for start, pre in tiles(weights, batch):
         entries = pick(pre)
         found.append(entries._replace(rows=entries.rows + start) if start else entries)
+        del pre  # before there is another
     return found[0] if len(found) == 1 else Active(*map(torch.cat, zip(*found, strict=True)))
 
 
