@@ -4,8 +4,10 @@ What a page shows is held for all features, some 50 MB at 131k: plain columns, l
 written, and the tokens that the strongest examples peak on (in files of before: read when first asked for).
 """
 
+import json
 import threading
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from .features import MEASURES, FeatureStore
 from .labels import current_label_columns, relabelled
 from .latest import Latest
 from .listing import as_numpy, lowered
+from .peaks import COLUMN as PEAKS_ON
 from .peaks import PEAKS
 from .where import parse_where, unknown_field
 
@@ -69,8 +72,16 @@ class Browse:
         self._words = Latest[np.ndarray](_KEPT_WORDS * (store.total // 8 + 1), _bytes)
         self._ranks: dict[str, np.ndarray] = {}
         self._peaks: dict[int, list[str]] = {}
+        names = [field.name for field in store.schema if field.name != PEAKS_ON]
+        self._held = [name for name in names if not pa.types.is_nested(store.schema.field(name).type)]
+        self._read = [name for name in names if name not in self._held]
         self._tokens = lowered(strings)
         self._bars = bars.bars_of(store)
+
+    @cached_property
+    def quoted(self) -> pa.StringArray:
+        """Each token's string as JSON has it."""
+        return pa.array([json.dumps(string, ensure_ascii=False) for string in self.strings], pa.string())
 
     # ---- asking ----
 
@@ -104,12 +115,11 @@ class Browse:
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def row(self, index: int) -> dict[str, Any]:
-        """Everything of one feature's row, as `FeatureStore.feature` gives it, and whether it is starred."""
+        """One feature's row as `FeatureStore.feature` gives it, without what it peaks on, and whether it is starred."""
         self.store.check(index)
         _, table = self._fresh()
-        held = [name for name in self.store.schema.names if name in table.column_names]
-        plain = {name: table.column(name)[index].as_py() for name in (*held, "starred")}
-        return plain | self.store.feature(index, [name for name in self.store.schema.names if name not in plain])
+        plain = {name: table.column(name)[index].as_py() for name in (*self._held, "starred")}
+        return plain | self.store.feature(index, self._read)
 
     def labels_of(self, features: Collection[int]) -> dict[int, str | None]:
         """The label shown of each of these features."""

@@ -59,13 +59,24 @@ def show_feature(
     store: FeatureStore,
     strings: Sequence[str],
     index: int,
+    near: Callable[[], dict[str, Any]],
+) -> dict[str, Any]:
+    """Everything known of one feature; `near` finds its neighbours where the table does not hold them."""
+    about = about_feature(db, record, store, strings, index, near=near)
+    return about | {"examples": show_examples(store, strings, index)}
+
+
+def about_feature(
+    db: Database,
+    record: Extraction,
+    store: FeatureStore,
+    strings: Sequence[str],
+    index: int,
+    *,
     near: Callable[[], dict[str, Any]] | None = None,
     browse: Browse | None = None,
 ) -> dict[str, Any]:
-    """Everything known of one feature; `near` finds its neighbours where the table does not hold them.
-
-    browse: where what is held of every feature need not be read again.
-    """
+    """Everything but the examples. browse: where what is held of every feature need not be read again."""
     row = store.feature(index) if browse is None else browse.row(index)
     if not row["neighbor_ids"] and near is not None:
         row |= near()
@@ -89,7 +100,6 @@ def show_feature(
             for other, cosine in zip(others, row["neighbor_cosines"], strict=True)
         ],
         "labels": [label.to_json() for label in history],
-        "examples": show_examples(store, strings, index),
     }
 
 
