@@ -144,7 +144,9 @@ def test_parts_as_earlier_versions_wrote_them_are_read(tmp_path: Path) -> None:
     store = a_store(tmp_path / "x")
     every = [store.examples(index) for index in range(N)]
     features = [store.feature(index) for index in range(0, N, 50)]
-    table = store.to_arrow().replace_schema_metadata(store.to_arrow().schema.metadata | {b"saescope_part_starts": b"[0]"})
+    table = store.to_arrow().replace_schema_metadata(
+        store.to_arrow().schema.metadata | {b"saescope_part_starts": b"[0]"}
+    )
     whole = store.examples_arrow()
     for part in (store.folder / "examples").iterdir():
         part.unlink()

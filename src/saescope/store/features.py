@@ -125,8 +125,8 @@ def _cut(table: pa.Table, after: int, total: int) -> Iterator[tuple[int, pa.Tabl
 
 
 def _write_part(path: Path, part: pa.Table) -> None:
-    options = _written_as(part.schema, squeezed=["activations"])
-    with pq.ParquetWriter(path, part.schema, write_statistics=["feature"], **options) as writer:
+    options = {**_written_as(part.schema, squeezed=["activations"]), "write_statistics": ["feature"]}
+    with pq.ParquetWriter(path, part.schema, **options) as writer:
         for start, end in _groups(part.column("feature").to_numpy()):
             writer.write_table(part.slice(start, end - start), row_group_size=end - start)
 

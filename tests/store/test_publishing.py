@@ -7,8 +7,8 @@ import pytest
 
 from saescope.errors import Unreachable
 from saescope.home import Home, locked, new_id
-from saescope.jobs.publishing import publishing, remove_leftovers
 from saescope.store import Database, catalogue, open_database
+from saescope.store.publishing import publishing, remove_leftovers
 from support.catalogue import a_dataset
 
 
