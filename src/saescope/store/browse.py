@@ -30,7 +30,6 @@ pc: Any = pyarrow.compute  # its functions are made when it is imported: no type
 Version = tuple[float, ...]
 """When the measures were written, and `marks.version`."""
 
-WRITES = 2
 _KEPT_ORDERS = 16
 """Orders of every feature that are held: 4 bytes a feature each."""
 _KEPT_MATCHES = 8
@@ -109,7 +108,7 @@ class Browse:
         columns = {name: _plain(taken.column(name)) for name in _ROW}
         peaks = self.peaks_on(features.tolist())
         columns["peaks_on"] = [peaks[index] for index in columns["index"]]
-        written = self.store.listing.written[features, :WRITES].tolist()
+        written = self.store.listing.written[features].tolist()
         columns["writes"] = [[self.strings[id] for id in ids if id >= 0] for ids in written]
         columns["histogram"] = self._bars.of(features)
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
