@@ -32,7 +32,7 @@ Version = tuple[float, ...]
 
 _KEPT_ORDERS = 16
 """Orders of every feature that are held: 4 bytes a feature each."""
-_KEPT_MATCHES = 8
+_KEPT_MATCHES = 4
 """Answers of filters and searches that are held, in orders of every feature: most are a small part of one."""
 _KEPT_WORDS = 64
 """Words searched for that are held: a bit a feature each."""

@@ -120,10 +120,11 @@ class Listing:
     def _writers(self) -> tuple[np.ndarray, np.ndarray]:
         """(features, int32; starts): those that write a token stand from its start to the next one."""
         ids = self._read_written()
-        token, (feature, _) = ids[ids >= 0], np.nonzero(ids >= 0)
+        known = ids >= 0
+        token, feature = ids[known], np.repeat(np.arange(len(ids), dtype=np.int32), known.sum(1))
         order = np.lexsort([token.astype(np.uint16), (token >> 16).astype(np.uint16)])
         starts = np.r_[0, np.bincount(token).cumsum()] if len(token) else np.zeros(1, np.int64)
-        return feature.astype(np.int32)[order], starts
+        return feature[order], starts
 
     @cached_property
     def written(self) -> np.ndarray:
