@@ -1,9 +1,10 @@
 """How soon the worker answers short questions: alone, and beside a training and an extraction.
 
-    python benchmarks/answering.py [--home DIR] [--questions 40] [--json FILE]
+    python benchmarks/answering.py [--home DIR] [--questions 20] [--json FILE]
 
 The demo's model, warm, asked over the worker's socket: `fire` until its whole answer is there, `steer` until its first
-token is. The promise is 200 ms. A home that is given is kept and used again.
+token is. The promise is 200 ms. A home that is given is kept and used again; then it
+takes some two minutes.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from saescope.errors import Unreachable
 from saescope.home import Home
 from saescope.interactive import ask
 from saescope.jobs import demo, verbs
+from saescope.records import Job
 from saescope.store import jobs, open_database
 from saescope.store.database import Database
 
@@ -49,7 +51,7 @@ BESIDE = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, default=None, help="kept, and used again when it is there")
-    parser.add_argument("--questions", type=int, default=40, help="of each kind")
+    parser.add_argument("--questions", type=int, default=20, help="of each kind")
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the figures go")
     args = parser.parse_args()
     with contextlib.ExitStack() as stack:
@@ -87,16 +89,22 @@ def running(db: Database, spec: Any, home: Home) -> Iterator[None]:
     name = f"beside-{time.time_ns()}"
     spec = spec.model_copy(update={"name": name})
     id = jobs.add(db, verbs.verb(type(spec)), name, spec.model_dump(mode="json")).id
-    while (jobs.job(db, id).progress or {}).get("phase") not in ("training", "extracting"):
-        if jobs.job(db, id).over:
-            raise SystemExit(f"the job beside did not run: {jobs.job(db, id).error}")
-        time.sleep(0.1)
+    wait(db, id, lambda job: (job.progress or {}).get("phase") in ("training", "extracting") or job.over)
+    if jobs.job(db, id).over:
+        raise SystemExit(f"the job beside did not run: {jobs.job(db, id).error}")
     time.sleep(2.0)
     yield
     if jobs.job(db, id).over:
         raise SystemExit("the job beside ended too soon")
     jobs.cancel(db, id)
-    while not jobs.job(db, id).over:
+    wait(db, id, lambda job: job.over)
+
+
+def wait(db: Database, id: str, until: Callable[[Job], bool], seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not until(jobs.job(db, id)):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"the job beside is still {jobs.job(db, id).progress} after {seconds:.0f} s")
         time.sleep(0.1)
 
 

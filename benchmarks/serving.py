@@ -1,18 +1,19 @@
 """How fast the pages' server answers: alone, with many clients, and while an extraction runs.
 
     python benchmarks/serving.py [--home DIR] [--features 131072] [--examples 100] [--clients 50] [--seconds 60]
-                                 [--busy] [--json FILE]
+                                 [--busy [--rate 100]] [--json FILE]
 
 The server is a process of its own, asked over real sockets. A home that is not there yet is made and filled with one
 synthetic extraction (as benchmarks/store.py makes it), so that a second run can ask the same one. --busy adds the
 demo's model and text and an SAE of random weights, and asks again while a worker extracts, job after job, as it does
-under `saescope serve`. The table also says what share of the machine others had meanwhile: figures of a run beside
-others say nothing.
+under `saescope serve`: as often as is answered, and so many times a second. The table also says what share of the
+machine others had meanwhile: figures of a run beside others say little.
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import signal
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=100, help="per feature")
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rate", type=float, default=100.0, help="requests a second that are due beside an extraction")
     parser.add_argument("--repeats", type=int, default=300, help="requests of each kind, one after the other")
     parser.add_argument("--busy", action="store_true", help="also while an extraction runs")
     parser.add_argument("--json", type=Path, default=None, help="where the figures go")
@@ -206,8 +208,13 @@ def quantiles(times: list[float]) -> dict[str, float]:
     return {name: round(float(np.quantile(times, share)), 2) for name, share in shares.items()}
 
 
-async def ask(server: Server, work: Iterator[tuple[str, str]], until: float, answers: Answers) -> None:
-    """One client: its next request goes out when the last one is answered, on a connection that stays open."""
+async def ask(
+    server: Server, work: Iterator[tuple[str, str]], until: float, answers: Answers, due: Iterator[float] | None = None
+) -> None:
+    """One client: its next request goes out when the last one is answered, on a connection that stays open.
+
+    due: when each is to go out at the earliest; its time counts from then, so that waiting for a free client counts.
+    """
     fields = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1 << 24)
     try:
@@ -215,6 +222,9 @@ async def ask(server: Server, work: Iterator[tuple[str, str]], until: float, ans
             if time.perf_counter() > until:
                 return
             start = time.perf_counter()
+            if due is not None:
+                start = next(due)
+                await asyncio.sleep(start - time.perf_counter())
             writer.write(f"GET {address} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n{fields}\r\n".encode())
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
@@ -239,12 +249,15 @@ def mixed(features: int, seed: int) -> Iterator[tuple[str, str]]:
         yield name, asked[name][1]()
 
 
-def load(server: Server, features: int, clients: int, seconds: float) -> dict[str, Any]:
+def load(server: Server, features: int, clients: int, seconds: float, rate: float | None = None) -> dict[str, Any]:
+    """rate: requests a second of all clients together; None: as many as are answered."""
     answers = Answers()
 
     async def all_of_them() -> None:
-        until = time.perf_counter() + seconds
-        await asyncio.gather(*(ask(server, mixed(features, seed), until, answers) for seed in range(clients)))
+        now = time.perf_counter()
+        due = [itertools.count(now + seed / rate, clients / rate) if rate else None for seed in range(clients)]
+        asking = (ask(server, mixed(features, seed), now + seconds, answers, due[seed]) for seed in range(clients))
+        await asyncio.gather(*asking)
 
     others = Others(server)
     start = time.perf_counter()
@@ -352,9 +365,11 @@ def measure(home: Home, args: argparse.Namespace) -> dict[str, Any]:
         show(f"{args.clients} clients, idle machine", figures["idle machine"])
         if args.busy:
             with extracting(home) as ran:
-                figures["beside an extraction"] = load(server, args.features, args.clients, args.seconds)
-            figures["beside an extraction"]["extraction"] = ran
-            show(f"{args.clients} clients, beside an extraction", figures["beside an extraction"])
+                beside = {None: "beside an extraction", args.rate: f"beside an extraction, {args.rate:.0f} a second"}
+                for rate, name in beside.items():
+                    figures[name] = load(server, args.features, args.clients, args.seconds, rate)
+                    show(f"{args.clients} clients, {name}", figures[name])
+            figures["extraction"] = ran
         figures["memory"] = server.memory()
     return figures
 

@@ -26,6 +26,7 @@ POINTS = frozenset(
         "making.renamed",
         "listing.writing",
         "listing.committed",
+        "removing.unlisted",
         "whole.written",
         # an extraction
         "extract.block",

@@ -10,17 +10,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from . import specs
 from .errors import NotFound
 from .home import Home
 from .jobs import verbs
-from .records import Dataset, Endpoint, Extraction, Job, LabelError, Model, Progress, SaeInfo
-from .store import catalogue, llm_endpoints, looking, show
+from .records import Dataset, Endpoint, Job, LabelError, Progress, SaeInfo
+from .store import catalogue, llm_endpoints, looking
 from .store import jobs as job_store
 from .store.database import Database, open_database
-from .store.features import FeatureStore
 from .store.labels import current_label_columns, label_errors
 from .store.metrics import newest_rows
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 Tell = Callable[[Progress], None]
 Notify = Callable[[str], None]
-Kind = looking.Kind
+Kind = catalogue.KindName
 
 
 def open_studio(home: str | os.PathLike[str] | None = None) -> "Studio":
@@ -38,7 +37,7 @@ def open_studio(home: str | os.PathLike[str] | None = None) -> "Studio":
     return Studio(Home(home))
 
 
-class Studio:
+class Studio(looking.Looking):
     """A home, open. Models and SAEs stay loaded until it is closed."""
 
     def __init__(self, home: Home) -> None:
@@ -171,41 +170,11 @@ class Studio:
 
     # ---- looking ----
 
-    def datasets(self) -> list[Dataset]:
-        """Every dataset, oldest first."""
-        return catalogue.datasets(self.db)
+    def _tokenize(self, dataset: Dataset, model: str, context: int) -> "TokenStore":
+        return self.context.tokens(dataset, self.context.model(model)[1], context)
 
-    def models(self) -> list[Model]:
-        """Every model, oldest first."""
-        return catalogue.models(self.db)
-
-    def saes(self) -> list[SaeInfo]:
-        """Every SAE, oldest first."""
-        return catalogue.saes(self.db)
-
-    def extractions(self) -> list[Extraction]:
-        """Every extraction, oldest first."""
-        return catalogue.extractions(self.db)
-
-    def show_dataset(self, name: str, context: int | None = None, model: str | None = None) -> dict[str, Any]:
-        """A dataset with its rows as a model sees them: the model named, or the one that last tokenized it."""
-        record = catalogue.dataset(self.db, name)
-
-        def tokenize(named: str | None, tokens: int) -> "TokenStore | None":
-            models = catalogue.models(self.db)
-            if named is None and not models:
-                return None
-            return self.context.tokens(record, self.context.model(named or models[-1].name)[1], tokens)
-
-        return show.show_dataset(record, self.home, tokenize, model, context)
-
-    def show_model(self, name: str) -> dict[str, Any]:
-        """A model and its hookpoints."""
-        return show.show_model(catalogue.model(self.db, name))
-
-    def show_sae(self, name: str) -> dict[str, Any]:
-        """An SAE."""
-        return show.show_sae(catalogue.sae(self.db, name), self.home)
+    def _near(self, sae: SaeInfo, index: int) -> dict[str, Any]:
+        return _job("neighbors").neighbors_of(self.home, sae, index)
 
     def sample_dataset(
         self,
@@ -223,36 +192,6 @@ class Studio:
     def export_sae(self, name: str, folder: str | os.PathLike[str], format: str = "saelens") -> dict[str, Any]:
         """Write an SAE where another library can read it."""
         return _job("export_sae").run(name, Path(folder), format, self.context)
-
-    def features(self, extraction: str) -> FeatureStore:
-        """An extraction's tables: `.to_arrow()`, `.examples_arrow()`, `.list(...)`, `.feature(i)`, `.examples(i)`."""
-        return FeatureStore(self.home.artifact("extractions", catalogue.extraction(self.db, extraction).id))
-
-    def list_features(
-        self,
-        extraction: str,
-        sort: str = "index",
-        order: Literal["asc", "desc"] | None = None,
-        where: str | None = None,
-        search: str | None = None,
-        limit: int | None = None,
-    ) -> dict[str, Any]:
-        """Every feature that matches, dead ones included, with its current label."""
-        record = catalogue.extraction(self.db, extraction)
-        strings = looking.strings_of(self.home, self.db, record) if search else None
-        return looking.list_features(
-            self.db, record, self.features(extraction), strings, sort, order, where, search, limit
-        )
-
-    def show_feature(self, extraction: str, index: int) -> dict[str, Any]:
-        """Everything known of one feature."""
-        record = catalogue.extraction(self.db, extraction)
-        strings = looking.strings_of(self.home, self.db, record)
-
-        def near() -> dict[str, Any]:
-            return _job("neighbors").neighbors_of(self.home, catalogue.sae(self.db, record.sae), index)
-
-        return looking.show_feature(self.db, record, self.features(extraction), strings, index, near)
 
     def show_prompt(self, spec: specs.LabelFeatures, feature: int) -> dict[str, Any]:
         """What an LLM would be asked for one feature's label; nothing is asked."""

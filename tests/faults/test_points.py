@@ -5,8 +5,11 @@ other. What comes out equals what undisturbed runs make, to the bit; nothing is 
 """
 
 import ast
+import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -83,6 +86,16 @@ def carried_on(home: Home, kind: str) -> Counter[str]:
     return killed
 
 
+def removed(home: Home) -> int:
+    """One thing of each kind is removed by a process that is killed on the way; how often."""
+    things = [f"{kind}-{number}" for number, kind in enumerate(KILLS)]
+    environment = {**os.environ, "SAESCOPE_FAULT": "removing.unlisted"}
+    for kind, name in zip(("dataset", "sae", "extraction"), things, strict=True):
+        said = f"import saescope; saescope.open({str(home.root)!r}).remove({kind!r}, {name!r})"
+        assert subprocess.run([sys.executable, "-c", said], env=environment).returncode == -signal.SIGKILL
+    return len(things)
+
+
 def over(home: Home, id: str) -> bool:
     with Studio(home) as studio:
         job = jobs.job(studio.db, id)
@@ -108,6 +121,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, Hom
         counts = [pool.submit(carried_on, killed[kind], kind) for kind in ("train", "extract", "dataset")]
         assert pool.submit(work, first, *(queue(first, spec) for spec in specs)).result() == 0
         total = sum((count.result() for count in counts), Counter())
+    killed["removed"] = Home(shutil.copytree(first.root, folder / "removed"))
+    total["removing.unlisted"] = removed(killed["removed"])
     return first, killed, total
 
 
@@ -129,6 +144,13 @@ def test_nothing_is_made_twice_and_nothing_is_left_over(homes, kind: str, listed
         assert names == before + [f"{kind}-{number}" for number in range(len(TEXTS))]
         assert all([made["name"] for made in job.made] == [job.name] for job in studio.jobs())
     assert orphans(killed[kind]) == []
+
+
+def test_what_was_not_wholly_removed_goes_when_the_next_job_begins(homes) -> None:
+    home = homes[1]["removed"]
+    assert len(orphans(home)) == 6
+    assert work(home, queue(home, spec_of(home, "dataset", 9, "text-1")), tensors=False) == 0
+    assert orphans(home) == []
 
 
 def test_every_point_was_exercised_three_times(homes) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import get_args
 
 import pytest
 
@@ -70,34 +71,30 @@ def test_an_sae_needs_its_model(db: Database) -> None:
 
 
 def test_what_others_use_is_not_removed(db: Database, extraction: Extraction) -> None:
-    for remove, name, users in (
-        (catalogue.remove_model, "smol", "is used by SAE 'topk-64'"),
-        (catalogue.remove_sae, "topk-64", "is used by extraction 'topk-64-sotu'"),
-        (catalogue.remove_dataset, "sotu", "is used by extraction 'topk-64-sotu'"),
-    ):
+    uses: list[tuple[catalogue.KindName, str, str]] = [
+        ("model", "smol", "is used by SAE 'topk-64'"),
+        ("sae", "topk-64", "is used by extraction 'topk-64-sotu'"),
+        ("dataset", "sotu", "is used by extraction 'topk-64-sotu'"),
+    ]
+    for kind, name, users in uses:
         with pytest.raises(WrongRequest, match=users):
-            remove(db, name)
-    catalogue.remove_extraction(db, extraction.name)
-    catalogue.remove_sae(db, "topk-64")
-    assert catalogue.remove_model(db, "smol").name == "smol"
-    assert catalogue.remove_dataset(db, "sotu").name == "sotu"
+            catalogue.remove(db, kind, name)
+    catalogue.remove(db, "extraction", extraction.name)
+    catalogue.remove(db, "sae", "topk-64")
+    assert catalogue.remove(db, "model", "smol").name == "smol"
+    assert catalogue.remove(db, "dataset", "sotu").name == "sotu"
     assert catalogue.models(db) == catalogue.datasets(db) == catalogue.saes(db) == []
 
 
 def test_removing_what_is_not_there_says_so(db: Database) -> None:
-    for remove in (
-        catalogue.remove_dataset,
-        catalogue.remove_model,
-        catalogue.remove_sae,
-        catalogue.remove_extraction,
-    ):
+    for kind in get_args(catalogue.KindName):
         with pytest.raises(NotFound, match="'nothing'"):
-            remove(db, "nothing")
+            catalogue.remove(db, kind, "nothing")
 
 
 def test_an_extraction_takes_its_labels_with_it(db: Database, extraction: Extraction) -> None:
     add_labels(db, extraction.id, [Label(3, "text", "person", None, "2026")])
-    catalogue.remove_extraction(db, extraction.name)
+    catalogue.remove(db, "extraction", extraction.name)
     assert label_history(db, extraction.id, 3) == []
 
 
@@ -116,5 +113,5 @@ def test_any_name_is_a_value(db: Database, name: str) -> None:
     catalogue.add_dataset(db, a_dataset("kept"))
     catalogue.add_dataset(db, a_dataset(name))
     assert catalogue.dataset(db, name).name == name
-    catalogue.remove_dataset(db, name)
+    catalogue.remove(db, "dataset", name)
     assert [dataset.name for dataset in catalogue.datasets(db)] == ["kept"]

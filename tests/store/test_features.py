@@ -137,7 +137,24 @@ def test_reading_one_feature_reads_one_row_group(store: FeatureStore, monkeypatc
     store.examples(100)
     assert len(groups) == 1
     parts = sorted((store.folder / "examples").iterdir())
-    assert [pq.read_metadata(part).num_row_groups for part in parts] == [28, 5]
+    assert [pq.read_metadata(part).num_row_groups for part in parts] == [28, 28, 10]
+
+
+def test_parts_as_earlier_versions_wrote_them_are_read(tmp_path: Path) -> None:
+    store = a_store(tmp_path / "x")
+    every = [store.examples(index) for index in range(N)]
+    features = [store.feature(index) for index in range(0, N, 50)]
+    table = store.to_arrow().replace_schema_metadata(
+        store.to_arrow().schema.metadata | {b"saescope_part_starts": b"[0]"}
+    )
+    whole = store.examples_arrow()
+    for part in (store.folder / "examples").iterdir():
+        part.unlink()
+    pq.write_table(whole, store.folder / "examples" / "00000.parquet", compression="zstd", row_group_size=len(whole))
+    pq.write_table(table, store.folder / "features.parquet", compression="zstd", row_group_size=64)
+    store = FeatureStore(tmp_path / "x")
+    assert [store.examples(index) for index in range(N)] == every
+    assert [store.feature(index) for index in range(0, N, 50)] == features
 
 
 def test_examples_may_come_in_pieces(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from saescope.store import bars, catalogue, open_database
 from saescope.store.browse import Browse
 from saescope.store.changes import Kept
 from saescope.store.features import FeatureStore
+from saescope.store.latest import Latest
 from saescope.store.marks import star
-from saescope.web.site import Answers, Site
+from saescope.web.site import Site
 
 
 def test_answers_are_held_up_to_a_number_of_bytes() -> None:
@@ -25,7 +26,7 @@ def test_answers_are_held_up_to_a_number_of_bytes() -> None:
 
         return answers.get(tag, once)
 
-    answers = Answers(1600)
+    answers = Latest[bytes](1600, len, largest=100)
     for tag in ("a", "b", "a"):
         make(tag, 100)
     assert made == ["a", "b"]

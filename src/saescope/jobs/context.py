@@ -24,7 +24,7 @@ from ..specs import Packing
 from ..store import catalogue, tokenized
 from ..store.database import Database
 from ..store.features import FeatureStore
-from .publishing import publishing
+from ..store.publishing import publishing
 from .runs import Runs
 
 Tell = Callable[[Progress], None]
@@ -188,7 +188,7 @@ class Context:
         self.runs.clear(name)
 
     def publishing(self, kind: str, id: str) -> contextlib.AbstractContextManager[None]:
-        """A block in which a thing is made and listed: see `publishing.py`."""
+        """A block in which a thing is made and listed: see `store/publishing.py`."""
         return publishing(self.home, self.db, kind, id)
 
 

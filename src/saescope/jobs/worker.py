@@ -22,11 +22,11 @@ from ..home import Home, no_space, runs_of
 from ..records import Job, Progress
 from ..store import catalogue, jobs
 from ..store.database import Database
+from ..store.publishing import remove_leftovers
 from ..store.show import show_dataset, show_model, show_sae
 from . import verbs
 from .context import Context
 from .progress import Meter
-from .publishing import remove_leftovers
 from .runs import remove
 
 POLL_SECONDS = 0.1

@@ -7,7 +7,8 @@ from typing import Any
 from ..records import Endpoint
 from .budget import NANO
 from .client import Question
-from .queue import CHECK, Ledger, Queue, unreachable
+from .ledger import CHECK, Ledger
+from .queue import Queue, unreachable
 
 _SCHEMA = {
     "type": "object",

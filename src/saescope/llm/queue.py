@@ -13,17 +13,16 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from ..errors import Interrupted, StudioError, Unreachable
 from ..home import new_id
-from ..records import Endpoint, Record
+from ..records import Endpoint
 from .budget import OVERHEAD, Budget, BudgetSpent, Purse, Spend, cost, worst
 from .client import Client, Failure, Question, Reply, unreachable
+from .ledger import Call, Ledger
 from .pace import Pace
 
-CHECK = "check"
-"""The scope of a question that only tries a server."""
 TRIES = 12
 """Calls for one question that the server may refuse or lose before it is given up."""
 DEAD = 60
@@ -35,49 +34,6 @@ PATIENCE = 600.0
 GRACE = 3.0
 """Seconds that calls under way have to end when the job is stopped."""
 AGAIN = "\n\nYour last answer could not be read. Answer with the JSON object alone, nothing before or after it."
-
-State = Literal["sent", "answered", "unreadable", "limited", "server", "timeout", "reset", "cut", "refused", "bad",
-                "changed", "fatal"]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Call(Record):
-    """One line of the ledger."""
-
-    id: str
-    key: str
-    """Hash of what was asked, of whom, and how."""
-    scope: str
-    """The request that it was made for, whose budget pays."""
-    url: str
-    model: str
-    state: State
-    charged: Spend
-    """While it is under way, and where nobody knows how it ended, the worst that it can have cost."""
-    worst_in: int
-    status: int | None = None
-    seconds: float | None = None
-    reason: str | None = None
-    raw: str | None = None
-    """An answer that could not be read."""
-    answer: str | None = None
-    """One that could: kept, and not asked for again."""
-
-
-class Ledger(Protocol):
-    """Where calls are written down. Called from several threads."""
-
-    def write(self, begun: Sequence[Call], ended: Sequence[Call]) -> None:
-        """All or none, in one transaction; the calls that ended have begun before, or begin here."""
-        ...
-
-    def answers(self, keys: Sequence[str]) -> dict[str, str]:
-        """What is known already."""
-        ...
-
-    def spent(self, scope: str) -> Spend:
-        """What was spent for a request."""
-        ...
 
 
 @dataclass(frozen=True)

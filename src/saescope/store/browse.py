@@ -4,9 +4,10 @@ What a page shows is held for all features, some 50 MB at 131k: plain columns, l
 written, and the tokens that the strongest examples peak on (in files of before: read when first asked for).
 """
 
+import json
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,21 @@ from . import bars, marks
 from .database import Database
 from .features import MEASURES, FeatureStore
 from .labels import current_label_columns, relabelled
+from .latest import Latest
 from .listing import as_numpy, lowered
+from .peaks import COLUMN as PEAKS_ON
 from .peaks import PEAKS
 from .where import parse_where, unknown_field
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported: no type checker knows them
 
-WRITES = 2
+Version = tuple[float, ...]
+"""When the measures were written, and `marks.version`."""
+
 _KEPT_ORDERS = 16
-"""Answers held: 4 bytes a feature each."""
+"""Orders of every feature that are held: 4 bytes a feature each."""
+_KEPT_MATCHES = 4
+"""Answers of filters and searches that are held, in orders of every feature: most are a small part of one."""
 _KEPT_WORDS = 64
 """Words searched for that are held: a bit a feature each."""
 _KEPT_PEAKS = 20_000
@@ -56,42 +63,43 @@ class Browse:
         self._db, self._id = db, extraction_id
         self._ask_version = version or (lambda: marks.version(db))
         self._lock, self._refreshing = threading.Lock(), threading.Lock()
-        self._version: tuple[float, ...] | None = None
+        self._version: Version | None = None
         self._labels: pa.Table | None = None
         self._table = pa.table({})
-        self._orders: OrderedDict[tuple[str, ...], np.ndarray] = OrderedDict()
-        self._words: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._orders = Latest[np.ndarray](_KEPT_ORDERS * 4 * store.total, _bytes)
+        self._matches = Latest[np.ndarray](_KEPT_MATCHES * 4 * store.total, _bytes)
+        self._words = Latest[np.ndarray](_KEPT_WORDS * (store.total // 8 + 1), _bytes)
         self._ranks: dict[str, np.ndarray] = {}
         self._peaks: dict[int, list[str]] = {}
+        names = [field.name for field in store.schema if field.name != PEAKS_ON]
+        self._held = [name for name in names if not pa.types.is_nested(store.schema.field(name).type)]
+        self._read = [name for name in names if name not in self._held]
         self._tokens = lowered(strings)
         self._bars = bars.bars_of(store)
+
+    @cached_property
+    def quoted(self) -> pa.StringArray:
+        """Each token's string as JSON has it."""
+        return pa.array([json.dumps(string, ensure_ascii=False) for string in self.strings], pa.string())
 
     # ---- asking ----
 
     @property
-    def version(self) -> tuple[float, ...]:
+    def version(self) -> Version:
         """Another one whenever something is written that a page shows."""
         return (self.store.measured_at(), *self._ask_version())
 
     def order(self, where: str | None = None, search: str | None = None, sort: str | None = None) -> np.ndarray:
         """The features that match, in order, int32 [matching]. sort: fields with commas between, `-` descends."""
         version, table = self._fresh()
-        key = (where or "", search or "", sort or "")
-        with self._lock:
-            if self._version == version and key in self._orders:
-                self._orders.move_to_end(key)
-                return self._orders[key]
-        if where or search:
-            every = self.order(sort=sort)
-            found = every[self._matching(table, where, search)[every]]
-        else:
-            found = self._sorted(table, sort)
-        with self._lock:
-            if self._version == version:
-                self._orders[key] = found
-                while len(self._orders) > _KEPT_ORDERS:
-                    self._orders.popitem(last=False)
-        return found
+        every = self._orders.get((version, sort), lambda: self._sorted(table, sort))
+        if not where and not search:
+            return every
+
+        def matching() -> np.ndarray:
+            return every[self._matching(version, table, where, search)[every]]
+
+        return self._matches.get((version, where, search, sort), matching)
 
     def rows(self, features: np.ndarray) -> list[dict[str, Any]]:
         """What a page shows of each of these features; NaN where a number is missing."""
@@ -100,18 +108,17 @@ class Browse:
         columns = {name: _plain(taken.column(name)) for name in _ROW}
         peaks = self.peaks_on(features.tolist())
         columns["peaks_on"] = [peaks[index] for index in columns["index"]]
-        written = self.store.listing.written[features, :WRITES].tolist()
+        written = self.store.listing.written[features].tolist()
         columns["writes"] = [[self.strings[id] for id in ids if id >= 0] for ids in written]
         columns["histogram"] = self._bars.of(features)
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def row(self, index: int) -> dict[str, Any]:
-        """Everything of one feature's row, as `FeatureStore.feature` gives it, and whether it is starred."""
+        """One feature's row as `FeatureStore.feature` gives it, without what it peaks on, and whether it is starred."""
         self.store.check(index)
         _, table = self._fresh()
-        held = [name for name in self.store.schema.names if name in table.column_names]
-        plain = table.select([*held, "starred"]).slice(index, 1).to_pylist()[0]
-        return plain | self.store.feature(index, [name for name in self.store.schema.names if name not in plain])
+        plain = {name: table.column(name)[index].as_py() for name in (*self._held, "starred")}
+        return plain | self.store.feature(index, self._read)
 
     def labels_of(self, features: Collection[int]) -> dict[int, str | None]:
         """The label shown of each of these features."""
@@ -144,7 +151,7 @@ class Browse:
 
     # ---- keeping ----
 
-    def _fresh(self) -> tuple[tuple[float, ...], pa.Table]:
+    def _fresh(self) -> tuple[Version, pa.Table]:
         """The table with labels and stars as they are now."""
         version = self.version
         with self._lock:
@@ -169,8 +176,8 @@ class Browse:
                 notes = marks.notes(self._db, self._id)
                 with self._lock:
                     self._table, self._labels, self._version, self.notes = table, labels, version, notes
-                    self._orders.clear()
-                    self._words.clear()
+                    for held in (self._orders, self._matches, self._words):
+                        held.clear()
                     for name in (*_OF_LABELS, *MEASURES):
                         self._ranks.pop(name, None)
             return version, self._table
@@ -189,7 +196,7 @@ class Browse:
         kept = self._labels.filter(pc.invert(pc.is_in(self._labels.column("feature"), fresh.column("feature"))))
         return pa.concat_tables([kept, fresh]).combine_chunks()
 
-    def _matching(self, table: pa.Table, where: str | None, search: str | None) -> np.ndarray:
+    def _matching(self, version: Version, table: pa.Table, where: str | None, search: str | None) -> np.ndarray:
         """Whether each feature matches."""
         listing = self.store.listing
         held = np.ones(len(table), bool)
@@ -198,23 +205,16 @@ class Browse:
             for condition in parse_where(where, numbers=[*listing.numbers, "score"], flags=flags, texts=["label"]):
                 held &= as_numpy(condition.holds(table.column(condition.field)))
         for word in dict.fromkeys((search or "").lower().split()):
-            held &= self._having(table, word)
+            held &= self._having(version, table, word)
         return held
 
-    def _having(self, table: pa.Table, word: str) -> np.ndarray:
-        """Whether each feature has a word in its label or in a token that it writes; the latest words are held."""
-        with self._lock:
-            bits = self._words.pop(word, None) if table is self._table else None
-        found = None if bits is None else np.unpackbits(bits, count=len(table)).view(bool)
-        if found is None:
-            found = self.store.listing.found([word], table.column("label_key"), self._tokens)
-            bits = np.packbits(found)
-        with self._lock:
-            if table is self._table and bits is not None:
-                self._words[word] = bits
-                while len(self._words) > _KEPT_WORDS:
-                    self._words.popitem(last=False)
-        return found
+    def _having(self, version: Version, table: pa.Table, word: str) -> np.ndarray:
+        """Whether each feature has a word in its label or in a token that it writes."""
+
+        def found() -> np.ndarray:
+            return np.packbits(self.store.listing.found([word], table.column("label_key"), self._tokens))
+
+        return np.unpackbits(self._words.get((version, word), found), count=len(table)).view(bool)
 
     def _sorted(self, table: pa.Table, sort: str | None) -> np.ndarray:
         """Every feature in order."""
@@ -229,8 +229,11 @@ class Browse:
             if name not in fields:
                 raise unknown_field("sort", name, fields)
             rank = self._rank(table, _SORTS.get(name, name))
-            columns.append(np.where(rank < _MISSING, -rank, rank) if key.startswith("-") else rank)
-        order = np.lexsort(columns[::-1]) if columns else np.arange(len(table))
+            if key.startswith("-"):
+                rank = np.where(rank < _MISSING, _MISSING - 1 - rank, _MISSING)
+            columns += [rank >> 16, rank]
+        # Sixteen bits at a time are sorted by their digits: a quarter of the time.
+        order = np.lexsort([half.astype(np.uint16) for half in reversed(columns)]) if columns else np.arange(len(table))
         return order.astype(np.int32)
 
     def _rank(self, table: pa.Table, name: str) -> np.ndarray:
@@ -242,12 +245,18 @@ class Browse:
                 column = column.cast(pa.int8())
             found = pc.rank(column, tiebreaker="dense").to_numpy().astype(np.int32)
             found[pc.is_null(column, nan_is_null=True).to_numpy()] = _MISSING
-            self._ranks[name] = found
+            with self._lock:
+                if table is self._table:
+                    self._ranks[name] = found
         return found
 
 
 _MISSING = np.iinfo(np.int32).max
 """The rank of what has no value: last, whichever way the others go."""
+
+
+def _bytes(held: np.ndarray) -> int:
+    return held.nbytes
 
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:

@@ -21,6 +21,7 @@ from .jobs import fence, note
 
 KindName = Literal["dataset", "model", "sae", "extraction"]
 
+Thing = Dataset | Model | SaeInfo | Extraction
 R = TypeVar("R", Dataset, Model, SaeInfo, Extraction)
 
 _SHOWN = 20
@@ -42,11 +43,6 @@ def datasets(db: Database) -> list[Dataset]:
     return _all(db, _DATASET)
 
 
-def remove_dataset(db: Database, name: str) -> Dataset:
-    """Remove a dataset's row; WrongRequest while extractions are made from it."""
-    return _remove(db, _DATASET, name)
-
-
 def add_model(db: Database, record: Model) -> None:
     """Add a model; NameTaken when there is one of that name."""
     _add(db, _MODEL, record)
@@ -60,11 +56,6 @@ def model(db: Database, name: str) -> Model:
 def models(db: Database) -> list[Model]:
     """Every model, oldest first."""
     return _all(db, _MODEL)
-
-
-def remove_model(db: Database, name: str) -> Model:
-    """Remove a model's row; WrongRequest while SAEs or extractions read it."""
-    return _remove(db, _MODEL, name)
 
 
 def add_sae(db: Database, record: SaeInfo) -> None:
@@ -82,11 +73,6 @@ def saes(db: Database) -> list[SaeInfo]:
     return _all(db, _SAE)
 
 
-def remove_sae(db: Database, name: str) -> SaeInfo:
-    """Remove an SAE's row; WrongRequest while extractions are made with it."""
-    return _remove(db, _SAE, name)
-
-
 def add_extraction(db: Database, record: Extraction) -> None:
     """Add an extraction; NameTaken when there is one of that name, NotFound when its parts are gone."""
     _add(db, _EXTRACTION, record)
@@ -102,11 +88,6 @@ def extractions(db: Database) -> list[Extraction]:
     return _all(db, _EXTRACTION)
 
 
-def remove_extraction(db: Database, name: str) -> Extraction:
-    """Remove an extraction's row, and its labels with it."""
-    return _remove(db, _EXTRACTION, name)
-
-
 def newest_extraction(db: Database, sae_name: str) -> Extraction | None:
     """The newest extraction made with an SAE, None when there is none; NotFound when there is no such SAE."""
     with db.reading() as connection:
@@ -114,6 +95,16 @@ def newest_extraction(db: Database, sae_name: str) -> Extraction | None:
         rows = connection.execute(_EXTRACTION.select().where(schema.extractions.c.sae_id == id)).mappings()
         made = [_EXTRACTION.record(**row) for row in rows]
     return made[-1] if made else None
+
+
+def find(db: Database, kind: KindName, name: str) -> Thing:
+    """The thing of that kind and name; NotFound otherwise."""
+    return _one(db, _KINDS[kind], name)
+
+
+def remove(db: Database, kind: KindName, name: str) -> Thing:
+    """Remove a row, an extraction's labels with it; WrongRequest while something else is made from that thing."""
+    return _remove(db, _KINDS[kind], name)
 
 
 def listed(db: Database, kind: KindName, id: str) -> bool:

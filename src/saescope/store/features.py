@@ -2,9 +2,9 @@
 
     folder/
       features.parquet      one row per feature, in order of index, dead ones included
-      examples/00000.parquet …   each some hundred features, sorted by feature, stratum, rank
+      examples/00000.parquet …   each a hundred features, sorted by feature, stratum, rank
 
-A row group of examples holds at most 8 features and a part at most 256, so that showing one feature reads one small
+A row group of examples holds at most 4 features and a part at most 128, so that showing one feature reads one small
 footer and one small group. Every file can be read by any tool; the parts together are one table.
 """
 
@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -32,8 +33,8 @@ from .listing import Labels, Listing, Tokens
 from .peaks import COLUMN as PEAKS_ON
 from .peaks import PEAKS, Peaks, rectangle
 
-_FEATURES_PER_PART = 256
-_FEATURES_PER_GROUP = 8
+_FEATURES_PER_PART = 128
+_FEATURES_PER_GROUP = 4
 _ROWS_PER_GROUP = 16_384
 _FEATURES_PER_FEATURE_GROUP = 256
 _FEATURE_GROUPS = 512
@@ -75,7 +76,7 @@ def write_extraction(folder: Path, features: pa.Table, examples: pa.Table | Iter
             features.append_column(PEAKS_ON, peaks.column()).replace_schema_metadata(metadata),
             place,
             row_group_size=max(_FEATURES_PER_FEATURE_GROUP, len(index) // _FEATURE_GROUPS),
-            compression="zstd",
+            **_written_as(features.schema.append(pa.field(PEAKS_ON, pa.list_(pa.int32())))),
         )
     except BaseException as error:
         shutil.rmtree(parts, ignore_errors=True)
@@ -124,16 +125,31 @@ def _cut(table: pa.Table, after: int, total: int) -> Iterator[tuple[int, pa.Tabl
 
 
 def _write_part(path: Path, part: pa.Table) -> None:
-    options: dict[str, Any] = {"use_dictionary": ["stratum"], "write_statistics": ["feature"]}
-    if pa.types.is_list(part.schema.field("token_ids").type):
-        options["column_encoding"] = {"token_ids.list.element": "DELTA_BINARY_PACKED"}
-    with pq.ParquetWriter(path, part.schema, compression="zstd", compression_level=1, **options) as writer:
+    options = {**_written_as(part.schema, squeezed=["activations"]), "write_statistics": ["feature"]}
+    with pq.ParquetWriter(path, part.schema, **options) as writer:
         for start, end in _groups(part.column("feature").to_numpy()):
             writer.write_table(part.slice(start, end - start), row_group_size=end - start)
 
 
+def _written_as(schema: pa.Schema, squeezed: Collection[str] = ()) -> dict[str, Any]:
+    """How columns are encoded: whole numbers as their differences, text by a dictionary, all without compression.
+
+    Differences in a few bits each are as small as what zstd makes of the numbers, and who reads a small group spends
+    more on preparing to decompress every column than on anything else. squeezed: floats that are mostly zero.
+    """
+    kinds = {
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name: field.type for field in schema
+    }
+    leaves = {path: kind.value_type if pa.types.is_list(kind) else kind for path, kind in kinds.items()}
+    return {
+        "column_encoding": {path: "DELTA_BINARY_PACKED" for path, kind in leaves.items() if pa.types.is_integer(kind)},
+        "use_dictionary": [path for path, kind in leaves.items() if pa.types.is_string(kind)],
+        "compression": {path: "ZSTD" if path.split(".")[0] in squeezed else "NONE" for path in leaves},
+    }
+
+
 def _groups(feature: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Row ranges that hold whole features: at most 8 of them, and few rows unless one feature has many."""
+    """Row ranges that hold whole features: at most 4 of them, and few rows unless one feature has many."""
     bounds = [*np.flatnonzero(np.diff(feature, prepend=-1)).tolist(), len(feature)]
     first = 0
     for following in range(1, len(bounds)):
@@ -160,6 +176,8 @@ class FeatureStore:
         """Features, dead ones included."""
         self.histogram_edges: list[float] = json.loads(named.get(_EDGES, b"[]"))
         """Bin edges shared by every feature's histogram, in units of activation."""
+        self._opened = threading.local()
+        """The file of features, held open by each thread that asks for one after the other."""
         self._measured_at = 0
         self._lasts: dict[int, list[int]] = {}
         """The last feature of each row group of the parts looked at."""
@@ -217,22 +235,32 @@ class FeatureStore:
         self.check(index)
         group, row = divmod(index, self._metadata.row_group(0).num_rows)
         named = None if columns is None else [*columns]
-        with self._reading(), pq.ParquetFile(self._file, metadata=self._metadata, pre_buffer=False) as file:
+        with self._reading():
+            file = getattr(self._opened, "file", None)
+            if file is None:
+                file = self._opened.file = pq.ParquetFile(self._file, metadata=self._metadata, pre_buffer=False)
             return file.read_row_group(group, columns=named, use_threads=False).slice(row, 1).to_pylist()[0]
 
     def examples(self, index: int, stratum: str | None = None) -> Rows:
         """One feature's examples, strongest stratum first, by rank; or those of one stratum."""
+        return as_rows(self.examples_of(index, stratum))
+
+    def examples_of(self, index: int, stratum: str | None = None) -> pa.Table:
+        """The same as a table; one without columns where there are none."""
         self.check(index)
         place = self._place(index)
         if place is None:
-            return []
+            return pa.table({})
         table = self._read_group(*place)
         start, end = np.searchsorted(table.column("feature").to_numpy(), [index, index + 1])
-        rows = as_rows(table.slice(start, end - start))
-        if stratum is not None:
-            rows = [row for row in rows if row["stratum"] == stratum]
+        strata, ranks = (table.column(name).slice(start, end - start).to_pylist() for name in ("stratum", "rank"))
         order = {name: place for place, name in enumerate(STRATA)}
-        return sorted(rows, key=lambda row: (order.get(row["stratum"], len(order)), row["stratum"], row["rank"]))
+        chosen = [
+            (order.get(name, len(order)), name, rank, start + row)
+            for row, (name, rank) in enumerate(zip(strata, ranks, strict=True))
+            if stratum is None or name == stratum
+        ]
+        return table.take(pa.array([row for *_, row in sorted(chosen)], pa.int64()))
 
     def list(
         self,

@@ -30,6 +30,10 @@ _LABEL_FIELDS = {
 """What a label adds to a feature: the column of labels that it comes from, and its type."""
 
 
+WRITES = 2
+"""Tokens written that a page shows."""
+
+
 class Listing:
     """The plain columns of every feature, ready to be asked."""
 
@@ -106,19 +110,26 @@ class Listing:
 
     def _writes(self, token_has_word: np.ndarray) -> np.ndarray:
         """Features that write one of these tokens."""
-        if not token_has_word.any():
-            return np.zeros(len(self.written), bool)
-        wanted = np.zeros(max(len(token_has_word), int(self.written.max(initial=-1)) + 1) + 1, bool)
-        wanted[: len(token_has_word)] = token_has_word  # the last one, False, is that of -1
-        held = np.zeros(len(self.written), bool)
-        for ids in self.written.T:
-            held |= wanted[ids]
+        writers, starts = self._writers
+        held = np.zeros(len(self._columns), bool)
+        for token in np.flatnonzero(token_has_word[: len(starts) - 1]).tolist():
+            held[writers[starts[token] : starts[token + 1]]] = True
         return held
 
     @cached_property
+    def _writers(self) -> tuple[np.ndarray, np.ndarray]:
+        """(features, int32; starts): those that write a token stand from its start to the next one."""
+        ids = self._read_written()
+        known = ids >= 0
+        token, feature = ids[known], np.repeat(np.arange(len(ids), dtype=np.int32), known.sum(1))
+        order = np.lexsort([token.astype(np.uint16), (token >> 16).astype(np.uint16)])
+        starts = np.r_[0, np.bincount(token).cumsum()] if len(token) else np.zeros(1, np.int64)
+        return feature[order], starts
+
+    @cached_property
     def written(self) -> np.ndarray:
-        """Ids of the tokens that each feature writes most, int32 [features, any], -1 for none."""
-        return np.asfortranarray(self._read_written())
+        """Ids of the tokens that each feature writes most, int32 [features, WRITES], -1 for none."""
+        return np.ascontiguousarray(self._read_written()[:, :WRITES])
 
 
 def lowered(tokens: Tokens) -> pa.Array | None:

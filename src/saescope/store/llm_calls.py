@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ..llm.budget import Spend
-from ..llm.queue import CHECK, Call
+from ..llm.ledger import CHECK, Call
 from . import schema
 from .database import Database
 from .text import storable

@@ -4,17 +4,100 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
+from ..data.token_store import TokenStore
 from ..home import Home
-from ..records import Extraction, Model
-from . import catalogue, tokenized
+from ..records import Dataset, Extraction, Model, SaeInfo
+from . import catalogue, publishing, show
 from .browse import Browse
+from .catalogue import KindName
 from .database import Database
 from .features import MEASURES, FeatureStore
 from .labels import current_label_columns, current_labels, label_history
 
-Kind = Literal["dataset", "model", "sae", "extraction"]
-
 _PLAIN = ("index", "density", "active_tokens", "active_samples", "max", "mean", "second_moment", "dead")
+
+
+class Looking:
+    """The part of a studio that only looks; subclasses have the catalogue, the tokenizers and the weights."""
+
+    home: Home
+
+    @property
+    def db(self) -> Database:
+        """The catalogue."""
+        raise NotImplementedError
+
+    def _tokenize(self, dataset: Dataset, model: str, context: int) -> TokenStore:
+        """The rows of a dataset as a model reads them."""
+        raise NotImplementedError
+
+    def _near(self, sae: SaeInfo, index: int) -> dict[str, Any]:
+        """The neighbours of a feature, where no table holds them."""
+        raise NotImplementedError
+
+    def datasets(self) -> list[Dataset]:
+        """Every dataset, oldest first."""
+        return catalogue.datasets(self.db)
+
+    def models(self) -> list[Model]:
+        """Every model, oldest first."""
+        return catalogue.models(self.db)
+
+    def saes(self) -> list[SaeInfo]:
+        """Every SAE, oldest first."""
+        return catalogue.saes(self.db)
+
+    def extractions(self) -> list[Extraction]:
+        """Every extraction, oldest first."""
+        return catalogue.extractions(self.db)
+
+    def show_dataset(self, name: str, context: int | None = None, model: str | None = None) -> dict[str, Any]:
+        """A dataset with its rows as a model sees them: the model named, or the one that last tokenized it."""
+        record = catalogue.dataset(self.db, name)
+
+        def tokenize(named: str | None, tokens: int) -> TokenStore | None:
+            models = catalogue.models(self.db)
+            if named is None and not models:
+                return None
+            return self._tokenize(record, named or models[-1].name, tokens)
+
+        return show.show_dataset(record, self.home, tokenize, model, context)
+
+    def show_model(self, name: str) -> dict[str, Any]:
+        """A model and its hookpoints."""
+        return show.show_model(catalogue.model(self.db, name))
+
+    def show_sae(self, name: str) -> dict[str, Any]:
+        """An SAE."""
+        return show.show_sae(catalogue.sae(self.db, name), self.home)
+
+    def features(self, extraction: str) -> FeatureStore:
+        """An extraction's tables: `.to_arrow()`, `.examples_arrow()`, `.list(...)`, `.feature(i)`, `.examples(i)`."""
+        return FeatureStore(self.home.artifact("extractions", catalogue.extraction(self.db, extraction).id))
+
+    def list_features(
+        self,
+        extraction: str,
+        sort: str = "index",
+        order: Literal["asc", "desc"] | None = None,
+        where: str | None = None,
+        search: str | None = None,
+        limit: int | None = None,
+    ) -> dict[str, Any]:
+        """Every feature that matches, dead ones included, with its current label."""
+        record = catalogue.extraction(self.db, extraction)
+        strings = strings_of(self.home, self.db, record) if search else None
+        return list_features(self.db, record, self.features(extraction), strings, sort, order, where, search, limit)
+
+    def show_feature(self, extraction: str, index: int) -> dict[str, Any]:
+        """Everything known of one feature."""
+        record = catalogue.extraction(self.db, extraction)
+        strings = strings_of(self.home, self.db, record)
+
+        def near() -> dict[str, Any]:
+            return self._near(catalogue.sae(self.db, record.sae), index)
+
+        return show_feature(self.db, record, self.features(extraction), strings, index, near)
 
 
 def strings_of(home: Home, db: Database, record: Extraction) -> list[str]:
@@ -59,13 +142,24 @@ def show_feature(
     store: FeatureStore,
     strings: Sequence[str],
     index: int,
+    near: Callable[[], dict[str, Any]],
+) -> dict[str, Any]:
+    """Everything known of one feature; `near` finds its neighbours where the table does not hold them."""
+    about = about_feature(db, record, store, strings, index, near=near)
+    return about | {"examples": show_examples(store, strings, index)}
+
+
+def about_feature(
+    db: Database,
+    record: Extraction,
+    store: FeatureStore,
+    strings: Sequence[str],
+    index: int,
+    *,
     near: Callable[[], dict[str, Any]] | None = None,
     browse: Browse | None = None,
 ) -> dict[str, Any]:
-    """Everything known of one feature; `near` finds its neighbours where the table does not hold them.
-
-    browse: where what is held of every feature need not be read again.
-    """
+    """Everything but the examples. browse: where what is held of every feature need not be read again."""
     row = store.feature(index) if browse is None else browse.row(index)
     if not row["neighbor_ids"] and near is not None:
         row |= near()
@@ -89,7 +183,6 @@ def show_feature(
             for other, cosine in zip(others, row["neighbor_cosines"], strict=True)
         ],
         "labels": [label.to_json() for label in history],
-        "examples": show_examples(store, strings, index),
     }
 
 
@@ -100,22 +193,9 @@ def show_examples(
     return [row | {"tokens": [strings[id] for id in row["token_ids"]]} for row in store.examples(index, stratum)]
 
 
-def remove(home: Home, db: Database, kind: Kind, name: str) -> dict[str, Any]:
+def remove(home: Home, db: Database, kind: KindName, name: str) -> dict[str, Any]:
     """Take something out of the home; refused while something else is made from it."""
-    if kind == "dataset":
-        record = catalogue.remove_dataset(db, name)
-        home.discard("datasets", record.id)
-        tokenized.discard_token_stores(home, db, record)
-    elif kind == "model":
-        home.discard("models", catalogue.remove_model(db, name).id)
-    elif kind == "sae":
-        record = catalogue.remove_sae(db, name)
-        home.discard("saes", record.id)
-        home.discard("facts", record.id)
-    else:
-        record = catalogue.remove_extraction(db, name)
-        home.discard("extractions", record.id)
-        home.discard("facts", record.id)
+    publishing.remove(home, db, kind, name)
     return {"removed": kind, "name": name}
 
 

@@ -77,24 +77,21 @@ def metrics(folder: Path) -> pa.Table:
     return pa.Table.from_pylist(_rows(folder / LINES), SCHEMA)
 
 
-def metrics_of_job(home: Home, job: Job) -> list[tuple[str | None, pa.Table]]:
-    """The rows of each training of a job: of a finished one with its SAE's name, of one under way with None."""
-    made = [each for each in job.made if each["kind"] == "sae"]
-    finished = [(each["name"], metrics(home.artifact("saes", each["id"]))) for each in made]
-    under_way = [folder for folder in runs_of(home.work, job.id) if (folder / LINES).exists()]
-    return [*finished, *((None, metrics(folder)) for folder in under_way)]
-
-
 def newest_rows(home: Home, job: Job) -> list[dict[str, Any]]:
     """The last row of each training of a job, under way or finished."""
-    return [row for _, table in metrics_of_job(home, job) for row in table.slice(max(0, len(table) - 1)).to_pylist()]
+    tables = [metrics(folder) for _, folder in _trainings(home, job)]
+    return [row for table in tables for row in table.slice(max(0, len(table) - 1)).to_pylist()]
 
 
 def runs_of_job(home: Home, job: Job, after: int = -1) -> list[dict[str, Any]]:
     """For each training of a job: its SAE's name when it is finished, its columns beyond a step, its checkpoints."""
-    made = [each for each in job.made if each["kind"] == "sae"]
-    finished = [(each["name"], home.artifact("saes", each["id"])) for each in made]
-    return [_run(name, folder, after) for name, folder in [*finished, *((None, f) for f in runs_of(home.work, job.id))]]
+    return [_run(name, folder, after) for name, folder in _trainings(home, job)]
+
+
+def _trainings(home: Home, job: Job) -> list[tuple[str | None, Path]]:
+    """The folders of a job's trainings: of a finished one with its SAE's name, of one under way with None."""
+    finished = [(each["name"], home.artifact("saes", each["id"])) for each in job.made if each["kind"] == "sae"]
+    return [*finished, *((None, folder) for folder in runs_of(home.work, job.id))]
 
 
 def _run(sae: str | None, folder: Path, after: int) -> dict[str, Any]:

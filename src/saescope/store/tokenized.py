@@ -21,18 +21,18 @@ def describe(folder: Path, dataset: Dataset, tokenizer: str, context: int, packi
 
 def token_stores(home: Home, dataset: Dataset) -> list[tuple[dict[str, Any], TokenStore]]:
     """Every tokenization of a dataset, newest first, with what it was made from."""
-    found = sorted(_folders(home, dataset), key=lambda item: -item[1].stat().st_mtime)
+    folders = [each for each in _folders(home) if each[0]["dataset"] == dataset.fingerprint]
+    found = sorted(folders, key=lambda item: -item[1].stat().st_mtime)
     return [(about, TokenStore.open(folder)) for about, folder in found]
 
 
-def discard_token_stores(home: Home, db: Database, dataset: Dataset) -> None:
-    """Remove the tokenizations of a dataset, unless another dataset has the same text."""
-    if any(other.fingerprint == dataset.fingerprint for other in catalogue.datasets(db)):
-        return
-    for _, folder in _folders(home, dataset):
-        home.discard("tokens", folder.name)
+def discard_unused(home: Home, db: Database) -> None:
+    """Remove the tokenizations of text that no dataset has any more."""
+    used = {dataset.fingerprint for dataset in catalogue.datasets(db)}
+    for about, folder in _folders(home):
+        if about["dataset"] not in used:
+            home.discard("tokens", folder.name)
 
 
-def _folders(home: Home, dataset: Dataset) -> list[tuple[dict[str, Any], Path]]:
-    every = [(json.loads(file.read_text()), file.parent) for file in (home.artifacts / "tokens").glob(f"*/{_ABOUT}")]
-    return [(about, folder) for about, folder in every if about["dataset"] == dataset.fingerprint]
+def _folders(home: Home) -> list[tuple[dict[str, Any], Path]]:
+    return [(json.loads(file.read_text()), file.parent) for file in (home.artifacts / "tokens").glob(f"*/{_ABOUT}")]

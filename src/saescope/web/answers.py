@@ -85,7 +85,7 @@ def cached(request: Request, tag: str, make: Callable[[], bytes], media_type: st
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(request.app.state.site.answers.get(tag, make), headers=headers, media_type=media_type)
+    return Response(request.app.state.site.answer(tag, make), headers=headers, media_type=media_type)
 
 
 def dumps(value: Any) -> bytes:

@@ -18,6 +18,7 @@ from ..store.export import export_features
 from ..store.labels import add_labels, choose_label, current_label_columns, label_history
 from .answers import cached, dumps, json
 from .ask import asked
+from .examples import examples_json
 from .memory import give_back
 from .site import Site, TheSite, now
 
@@ -130,7 +131,7 @@ def feature(extraction: str, index: Index, site: TheSite, request: Request) -> R
     record, browse = site.browse(extraction)
 
     def make() -> bytes:
-        shown = looking.show_feature(site.db, record, browse.store, browse.strings, index, browse=browse)
+        shown = looking.about_feature(site.db, record, browse.store, browse.strings, index, browse=browse)
         for label in shown["labels"]:
             label["current"] = label["shown"]
         current = next((label for label in shown["labels"] if label["shown"]), None)
@@ -141,7 +142,7 @@ def feature(extraction: str, index: Index, site: TheSite, request: Request) -> R
             "label_source": current["source"] if current else None,
             "score": shown["clarity"] if score is None else score,
         }
-        return dumps(shown | more)
+        return dumps(shown | more)[:-1] + b',"examples":' + examples_json(browse, index) + b"}"
 
     return cached(request, f"feature {record.id} {browse.version} {index}", make)
 
@@ -150,11 +151,7 @@ def feature(extraction: str, index: Index, site: TheSite, request: Request) -> R
 def examples(extraction: str, index: Index, site: TheSite, request: Request, stratum: str | None = None) -> Response:
     """A feature's examples, or those of one stratum: top, q4, q3, q2, q1 or none."""
     record, browse = site.browse(extraction)
-
-    def make() -> bytes:
-        return dumps(looking.show_examples(browse.store, browse.strings, index, stratum))
-
-    return cached(request, f"examples {record.id} {index} {stratum}", make)
+    return cached(request, f"examples {record.id} {index} {stratum}", lambda: examples_json(browse, index, stratum))
 
 
 @router.get("/features/{index}/neighbors")

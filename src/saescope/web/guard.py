@@ -50,7 +50,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, token: str, allowed_hosts: Collection[str], password: bool) -> None:
         self.app = app
-        self._token = token
+        self._token, self._cookie = token, cookie_name(token)
         self._hosts = {host.lower() for host in allowed_hosts}
         self._password = password
 
@@ -129,7 +129,7 @@ class Guard:
         return answer
 
     def _known(self, headers: Headers) -> bool:
-        given = cookie_parser(headers.get("cookie", "")).get(cookie_name(self._token), "")
+        given = cookie_parser(headers.get("cookie", "")).get(self._cookie, "")
         bearer = headers.get("authorization", "")
         if bearer[:7].lower() == "bearer ":
             given = bearer[7:].strip()

@@ -7,7 +7,6 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field, SecretStr
 from starlette.responses import Response
 
-from ..llm.check import check_endpoint
 from ..llm.keys import LONGEST, read_key
 from ..store import llm_calls, llm_endpoints
 from .answers import json
@@ -75,6 +74,8 @@ async def test_endpoint(name: str, site: TheSite) -> Response:
     """Ask one short question: whether it answers, in JSON, and how fast."""
 
     def checked() -> dict[str, Any]:
+        from ..llm.check import check_endpoint  # loads the HTTP client, 8 MB
+
         found = llm_endpoints.endpoint(site.db, name)
         return check_endpoint(found, read_key(site.home, found), llm_calls.Ledger(site.writable), _SECONDS)
 

@@ -122,7 +122,7 @@ def extraction(extraction: str, site: TheSite) -> Response:
     return json(catalogue.extraction(site.db, extraction).to_json())
 
 
-def _remover(kind: looking.Kind) -> None:
+def _remover(kind: catalogue.KindName) -> None:
     def remove(name: str, site: TheSite) -> Response:
         return json(looking.remove(site.home, site.writable, kind, name))
 

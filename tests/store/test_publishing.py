@@ -1,14 +1,15 @@
 """What a killed process had in the making is removed, and nothing else."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from saescope.errors import Unreachable
+from saescope.errors import NotFound, Unreachable
 from saescope.home import Home, locked, new_id
-from saescope.jobs.publishing import publishing, remove_leftovers
 from saescope.store import Database, catalogue, open_database
+from saescope.store.publishing import publishing, remove, remove_leftovers
 from support.catalogue import a_dataset
 
 
@@ -93,3 +94,21 @@ def test_where_the_catalogue_is_away_the_next_start_asks_it(
     assert folder.exists()
     remove_leftovers(home, db)
     assert not folder.exists()
+
+
+def test_what_is_removed_goes_with_what_was_made_of_it_alone(home: Home, db: Database) -> None:
+    record, other = a_dataset(), a_dataset("other")
+    for each in (record, other):
+        catalogue.add_dataset(db, each)
+    for name, fingerprint in (("0a", record.fingerprint), ("0b", "of no dataset")):
+        folder = home.artifact("tokens", name)
+        folder.mkdir(parents=True)
+        (folder / "about.json").write_text(json.dumps({"dataset": fingerprint}))
+    folder = made(home, record.id, noted=False)
+    remove(home, db, "dataset", record.name)
+    assert not folder.exists()
+    assert home.artifact("tokens", "0a").exists() == (other.fingerprint == record.fingerprint)
+    assert not home.artifact("tokens", "0b").exists()
+    assert list(home.work.iterdir()) == []
+    with pytest.raises(NotFound):
+        remove(home, db, "dataset", record.name)

@@ -1,6 +1,6 @@
-"""A thing on its way into the home and the catalogue: all of it or nothing, also when the process is killed on the way.
+"""A thing on its way into the home and the catalogue, or out: all of it or nothing, also when the process is killed.
 
-    work/KIND-ID.lock           held from before the thing is made until after it is listed
+    work/KIND-ID.lock           held from before a thing is made until after it is listed, and while it is removed
     work/KIND-ID-XXXXXXXX.lock  held while its draft is written (`Home.making`)
 
 A lock that nobody holds is of a process that is gone. Then a draft goes, and a thing goes unless it is listed.
@@ -12,11 +12,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from .. import faults
 from ..errors import StudioError
 from ..home import Home, locked
-from ..store import catalogue
-from ..store.catalogue import KindName
-from ..store.database import Database
+from . import catalogue, tokenized
+from .catalogue import KindName
+from .database import Database
 
 _KINDS: dict[str, KindName] = {"datasets": "dataset", "models": "model", "saes": "sae", "extractions": "extraction"}
 _THING = re.compile(r"([a-z]+)-([0-9A-Z]{26})")
@@ -25,7 +26,7 @@ _DRAFT = re.compile(r"[a-z]+-[0-9A-Za-z]+-[0-9a-f]{8}")
 
 @contextlib.contextmanager
 def publishing(home: Home, db: Database, kind: str, id: str) -> Iterator[None]:
-    """A block in which a thing is made and listed; where it ends in between, nothing of it stays."""
+    """A block in which a thing is made and listed, or removed; where it ends in between, what is not listed goes."""
     note = home.work / f"{kind}-{id}.lock"
     with locked(note):
         try:
@@ -35,6 +36,15 @@ def publishing(home: Home, db: Database, kind: str, id: str) -> Iterator[None]:
                 _settle(home, db, kind, id, note)
             raise
         note.unlink(missing_ok=True)
+
+
+def remove(home: Home, db: Database, kind: KindName, name: str) -> None:
+    """Take a thing out of the catalogue and off the disk; WrongRequest while something else is made from it."""
+    folder, record = f"{kind}s", catalogue.find(db, kind, name)
+    with publishing(home, db, folder, record.id):
+        catalogue.remove(db, kind, name)
+        faults.point("removing.unlisted")
+        _discard(home, db, folder, record.id)
 
 
 def remove_leftovers(home: Home, db: Database) -> None:
@@ -59,5 +69,14 @@ def remove_leftovers(home: Home, db: Database) -> None:
 def _settle(home: Home, db: Database, kind: str, id: str, note: Path) -> None:
     """What is listed stays, what is not goes."""
     if not catalogue.listed(db, _KINDS[kind], id):
-        home.discard(kind, id)
+        _discard(home, db, kind, id)
     note.unlink(missing_ok=True)
+
+
+def _discard(home: Home, db: Database, kind: str, id: str) -> None:
+    """Remove what is kept of a thing that is not listed."""
+    home.discard(kind, id)
+    if kind == "datasets":
+        tokenized.discard_unused(home, db)
+    elif kind == "saes":
+        home.discard("facts", id)
