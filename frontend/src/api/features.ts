@@ -16,6 +16,8 @@ export interface FeatureRow {
   label: string | null;
   label_source: string | null;
   score: number | null;
+  /** The lower end of detection's interval. */
+  detection_low: number | null;
   peaks_on: string[];
   writes: string[];
   histogram: number[];
@@ -109,7 +111,7 @@ export const featureSearch = (extraction: string, text: string, limit: number) =
     queryKey: ["features", extraction, "search", text, limit],
     queryFn: async ({ signal }): Promise<FeaturePage> => {
       const words = text.trim().replace(/^#/, "");
-      const found = await get<FeaturePage>(`${path(extraction)}/features${asked({ search: words || undefined, sort: "-score" }, { limit })}`, signal);
+      const found = await get<FeaturePage>(`${path(extraction)}/features${asked({ search: words || undefined, sort: "-detection_low" }, { limit })}`, signal);
       const index = Number(words);
       if (!/^\d+$/.test(words) || index >= found.total) return found;
       const exact = await get<FeaturePage>(`${path(extraction)}/features${asked({ where: `index=${index}` }, { limit: 1 })}`, signal);

@@ -7,10 +7,13 @@ import { plural } from "../../lib/format";
 import { useStable, useWords } from "../../lib/hooks";
 import { useKeys } from "../../lib/keys";
 import { setTray, tray } from "../../lib/tray";
+import { fieldName } from "../../lib/where";
 import { useNarrow } from "../../lib/width";
 import { Button, IconButton, Kbd, Segment } from "../../parts/controls";
+import { Labellings } from "../../parts/labelling";
 import { Menu } from "../../parts/menu";
 import { Page } from "../../parts/page";
+import { Relabel } from "../../parts/relabel";
 import { Empty, Failure, Loading } from "../../parts/states";
 import { copy } from "../../parts/toast";
 import { queryOf, sortOf } from "../features/query";
@@ -43,7 +46,9 @@ export function Feature() {
   const [token, setToken] = useState<number | null>(null);
   const open = useMemo(() => new Set((words.open ?? "").split(",").filter(Boolean).map(Number)), [words.open]);
   const [editing, setEditing] = useState(false);
-  const [history, setHistory] = useState(false);
+  const history = words.h === "1";
+  const setHistory = (open: boolean) => setWords({ h: open ? "1" : undefined });
+  const [relabelling, setRelabelling] = useState(false);
   const [tried, setTried] = useState<number | null>(null);
   const beside = useNeighbours(extraction, query, index);
   const note = useRef<HTMLTextAreaElement>(null);
@@ -93,9 +98,10 @@ export function Feature() {
     { keys: ["ArrowRight"], label: "Next token", run: () => moveToken(1) },
     { keys: ["ArrowLeft"], label: "Previous token", run: () => moveToken(-1) },
     { keys: ["Enter"], label: "Open the example", run: (event) => { if (event.target instanceof HTMLButtonElement || event.target instanceof HTMLAnchorElement) event.target.click(); else if (example) toggle(example.sample); } },
-    { keys: ["Escape"], label: "Close", run: () => { setToken(null); setHistory(false); } },
+    { keys: ["Escape"], label: "Close", run: () => { setToken(null); if (history) setHistory(false); } },
     { keys: ["e"], label: "Write a label", run: () => setEditing(true) },
-    { keys: ["h"], label: "Labels there were", run: () => setHistory(!history) },
+    { keys: ["r"], label: "Label it anew", run: () => data && !data.dead && setRelabelling(true) },
+    { keys: ["h"], label: "Labels there are, side by side", run: () => setHistory(!history) },
     { keys: ["n"], label: "Note", run: writeNoteHere },
     { keys: ["s"], label: "Star", run: starIt },
     { keys: ["t"], label: "Try your text", run: () => trying.current?.focus() },
@@ -104,7 +110,7 @@ export function Feature() {
   ]);
 
   const sort = sortOf(words.sort);
-  const sortedBy = sort.map((key) => key.field.replace("active_", "")).join(", then ");
+  const sortedBy = sort.map((key) => fieldName(key.field)).join(", then ");
   const stale = answer.isPlaceholderData;
   return (
     <Page
@@ -133,6 +139,7 @@ export function Feature() {
                 ...(narrow
                   ? [
                       { text: "Write a label", icon: "pencil" as const, run: () => setEditing(true) },
+                      ...(data.dead ? [] : [{ text: "Label it anew", icon: "label" as const, run: () => setRelabelling(true) }]),
                       { text: "Note", icon: "note" as const, run: writeNoteHere },
                       { text: "Steer with it", icon: "steer" as const, run: toSteer },
                       { text: "Copy link", icon: "link" as const, run: () => void copy(location.href, "Link copied") },
@@ -157,7 +164,9 @@ export function Feature() {
           <Empty title={`“${written}” is no feature’s index`} />
         ) : data ? (
           <>
-            <Head extraction={extraction} data={data} editing={editing && !stale} onEditing={setEditing} history={history} onHistory={setHistory} onNote={writeNoteHere} narrow={narrow} />
+            <Head extraction={extraction} data={data} editing={editing && !stale} onEditing={setEditing} history={history} onHistory={setHistory} onNote={writeNoteHere} onRelabel={() => setRelabelling(true)} narrow={narrow} />
+            <Labellings extraction={extraction} />
+            <Relabel extraction={extraction} features={String(data.index)} count={1} open={relabelling} onClose={() => setRelabelling(false)} />
             <Try ref={trying} extraction={extraction} index={data.index} max={data.max} onPeak={setTried} />
             {data.dead ? (
               <Empty title="Never active on this dataset">
