@@ -24,6 +24,13 @@ WATCH = """() => {
 TAKE = "() => { const t = [window.__tasks, window.__frames]; window.__tasks = []; window.__frames = []; return t; }"
 
 
+ROWS = """(function look() {
+  if (document.querySelector(".tbl .line[aria-selected=true] .num")) requestAnimationFrame((now) => { window.__rows = now; });
+  else requestAnimationFrame(look);
+})()"""
+"""When the first rows have been painted: the frame after the one that holds them."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("address")
@@ -61,11 +68,12 @@ def first_load(page: Page, address: str) -> None:
         "Network.loadingFinished",
         lambda e: sizes.append(int(e["encodedDataLength"])) if kinds.get(e["requestId"]) == "Script" else None,
     )
+    page.add_init_script(ROWS)
     page.goto(address)
-    page.wait_for_selector(".tbl .line[aria-selected=true] .num", timeout=60_000)
+    page.wait_for_function("() => window.__rows", timeout=60_000)
     times = page.evaluate("""() => { const n = performance.getEntriesByType("navigation")[0];
       const p = performance.getEntriesByName("first-contentful-paint")[0];
-      return { paint: p && p.startTime, loaded: n.loadEventEnd, rows: performance.now() }; }""")
+      return { paint: p && p.startTime, loaded: n.loadEventEnd, rows: window.__rows }; }""")
     page.wait_for_timeout(1500)
     say("first load", script_bytes=sum(sizes), paint_ms=times["paint"], rows_shown_ms=times["rows"])
 

@@ -63,7 +63,7 @@ function Form({ extraction, features, count, onDone }: Omit<Props, "open" | "onC
       state={state}
       initial={initial}
       choices={{ llm: (known ?? []).map((one) => ({ value: one.name, text: `${one.name} · ${one.model}` })) }}
-      inputs={{ score: (value, set) => <Scores value={value} set={set} most={lexical ? OF_RULES : SCORES.length} /> }}
+      inputs={{ budget: (value, set) => <input id="f-budget" className="field" aria-describedby="h-budget" value={value} placeholder="no limit" spellCheck={false} onChange={(event) => set(event.target.value)} />, score: (value, set) => <Scores value={value} set={set} most={lexical ? OF_RULES : SCORES.length} /> }}
       action={count === 1 ? "Label it" : `Label ${int(count)}`}
       aside={(spec) => <Cost spec={spec} lexical={lexical} servers={known?.length ?? 0} />}
       onStart={(job) => {
@@ -106,7 +106,7 @@ function Cost({ spec, lexical, servers }: { spec: Record<string, unknown> | null
         ) : (
           <>
             <dl className="defs" aria-live="polite">
-              <dt>features</dt><dd>{int(made?.features)}{made && made.kept > 0 && <span className="dim">; {int(made.kept)} labelled by this very request before {made.kept === 1 ? "is" : "are"} passed over</span>}</dd>
+              <dt>features</dt><dd>{int(made?.features)}{made && made.kept > 0 && <span className="dim">; {int(made.kept)} labelled by this very request before {made.kept === 1 ? "is" : "are"} passed over, unless “again” is ticked</span>}</dd>
               <dt>calls</dt><dd>{int(made?.calls)}{made && made.features > 1 && <span className="dim">, {figures(made.calls_per_feature)} a feature</span>}</dd>
               <dt>tokens</dt><dd>{int(made?.tokens_in)} in, {int(made?.tokens_out)} out<span className="dim">; at most {int(made && made.at_most.tokens_in + made.at_most.tokens_out)}</span></dd>
               <dt>money</dt><dd>{money(made?.cost)}{made?.cost != null && <span className="dim">; at most {money(made.at_most.cost)}</span>}</dd>

@@ -60,6 +60,10 @@ export function Features() {
   const [row, setRow] = useState<FeatureRow | undefined>();
   const [hovered, setHovered] = useState<number | null>(null);
   useEffect(() => setAt(0), [query]);
+  const [mapped, setMapped] = useState(false);
+  useEffect(() => {
+    if (row || matching === 0) requestAnimationFrame(() => setTimeout(() => setMapped(true))); // rows are painted first
+  }, [row, matching]);
   const scatter = useRef<ScatterHandle>(null);
   const searchBox = useRef<HTMLInputElement>(null);
   const [adding, setAdding] = useState(false);
@@ -235,7 +239,7 @@ export function Features() {
       ) : (
         <>
           <div className="map">
-            {cloud.data ? (
+            {cloud.data && mapped ? (
               <Scatter
                 ref={scatter}
                 points={cloud.data}
