@@ -1,5 +1,5 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
-import type { Points } from "../pages/features/points";
+import { placed, type Points } from "../pages/features/points";
 import { failure } from "./client";
 import { get } from "./queries";
 
@@ -85,7 +85,7 @@ export const points = (extraction: string) =>
       const buffer = await bytesOf(`${path(extraction)}/points`, signal);
       const n = buffer.byteLength / 17;
       const column = (at: number) => new Float32Array(buffer, 4 * n * at, n);
-      return { density: column(0), max: column(1), mean: column(2), score: column(3), starred: new Uint8Array(buffer, 16 * n, n) };
+      return placed({ density: column(0), max: column(1), mean: column(2), score: column(3), starred: new Uint8Array(buffer, 16 * n, n) });
     },
     staleTime: 300_000,
   });

@@ -227,7 +227,7 @@ export function Scatter({ points, held, brush, onBrush, chosen, onHover, onOpen,
     return count;
   }, [points]);
   const shown = hot ?? chosen;
-  const ring = shown !== null && shown < points.density.length && !isDead(points, shown) ? { x: toX(Math.log10(points.density[shown]!)), y: toY(Math.log10(points.max[shown]!)) } : null;
+  const ring = shown !== null && shown < points.density.length && !isDead(points, shown) ? { x: toX(points.x[shown]!), y: toY(points.y[shown]!) } : null;
   const clip = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value));
   const rect = drawn && {
     x: clip(toX(drawn.x0), plot.left, plot.right),
@@ -335,17 +335,16 @@ const middle = (view: Box): Box => ({
 function histogram(points: Points, held: Uint8Array | null, box: Box | null, view: Box): [number, number][] {
   const all = new Float64Array(BINS);
   const some = new Float64Array(BINS);
-  const { density, max } = points;
   const scale = BINS / (view.x1 - view.x0);
-  for (let at = 0; at < density.length; at++) {
-    if (!(density[at]! > 0)) continue;
-    const x = Math.log10(density[at]!);
+  for (let at = 0; at < points.x.length; at++) {
+    if (isDead(points, at)) continue;
+    const x = points.x[at]!;
     const bin = Math.floor((x - view.x0) * scale);
     if (bin < 0 || bin >= BINS) continue;
     all[bin]! += 1;
     if (held && !held[at]) continue;
     if (box) {
-      const y = Math.log10(max[at]!);
+      const y = points.y[at]!;
       if (x < box.x0 || x > box.x1 || y < box.y0 || y > box.y1) continue;
     }
     some[bin]! += 1;
