@@ -71,8 +71,8 @@ def pages(feature: int, extraction: str, sae: str, model: str, dataset: str) -> 
     found = f"/features/{extraction}"
     return {
         "home": ("/", nothing),
-        "features": (f"{found}?sort=-score,-max&where=not dead", nothing),
-        "feature": (f"{found}/{feature}?sort=-score,-max&where=not dead", try_text),
+        "features": (f"{found}?sort=-detection_low&where=not dead", nothing),
+        "feature": (f"{found}/{feature}?sort=-detection_low&where=not dead", try_text),
         "feature-full": (f"{found}/{feature}?w=full&l=1", nothing),
         "fire": (f"/fire/{extraction}?text={TEXT}", fire),
         "steer": (f"/steer/{extraction}?edits={feature}:add:2&n=40", steer),
@@ -129,7 +129,7 @@ def pictures(browser: Browser, site: Site, look: str, options: dict, args: argpa
         return page.evaluate("async (path) => (await fetch(`/api${path}`)).json()", path)
 
     extraction = ask("/extractions")[-1]["name"]
-    listed = f"/extractions/{extraction}/features?sort=-score,-max&limit=1"
+    listed = f"/extractions/{extraction}/features?sort=-detection_low&limit=1"
     best = (ask(f"{listed}&search=peace")["features"] or ask(listed)["features"])[0]["index"]
     names = [ask(f"/{kind}")[0]["name"] for kind in ("saes", "models", "datasets")]
     wanted = set(filter(None, args.only.split(",")))

@@ -39,6 +39,7 @@ export function Feature() {
 
   const groups = useMemo(() => strata(data?.examples ?? []), [data]);
   const group = groups.find((one) => one.id === (words.s ?? "top")) ?? groups[0]!;
+  const kept = Math.max(0, ...group.examples.map((one) => one.tokens.length));
   const width: Width = words.w === "5" || words.w === "16" || words.w === "full" ? words.w : narrow ? "5" : "16";
   const breaks = words.l === "1";
   const byRow = words.m === "row";
@@ -202,12 +203,13 @@ export function Feature() {
                     ))}
                   </div>
                   <span className="grow" />
-                  <Segment label="Snippet width in tokens" value={width} onChange={(next) => setWords({ w: next })} options={[{ value: "5", text: "5" }, { value: "16", text: "16" }, { value: "full", text: "Full", title: "everything kept of the sample, wrapped" }]} />
+                  <Segment label="Snippet width in tokens" value={width} onChange={(next) => setWords({ w: next })} options={[{ value: "5", text: "5" }, { value: "16", text: "16" }, { value: "full", text: "Full", title: `all ${kept} tokens kept around each peak, wrapped` }]} />
                   <IconButton icon="wrap" label="Line breaks" keys="l" on={breaks} aria-pressed={breaks} onClick={() => setWords({ l: breaks ? undefined : "1" })} />
                 </div>
                 {data.active_samples < 5 && <p className="note few">Active in {plural(data.active_samples, "sample")} only; quantiles mean little.</p>}
                 <div className={stale ? "exwrap stale" : "exwrap"} tabIndex={0} role="tabpanel" aria-label={`Examples: ${group.name}`}>
                   <Examples data={data} examples={group.examples} width={width} breaks={breaks} byRow={byRow} at={at} token={token} open={open} onToggle={toggle} onAt={setAt} />
+                  {width === "full" && <p className="xs dim few">All that the extraction kept: {kept} tokens around each sample’s peak. More are kept by extracting with a larger <span className="mono">window</span>.</p>}
                   {!group.examples.length && <p className="dim sm few">No example in this range.</p>}
                 </div>
               </>
