@@ -1,6 +1,6 @@
 """How fast the web app is in a browser: first load, and the features page while it scrolls, sorts, filters, draws.
 
-    saescope serve &   python benchmarks/web.py http://127.0.0.1:8420/features/EXTRACTION [--token T]
+    saescope serve &   python benchmarks/web.py http://127.0.0.1:8420/features/EXTRACTION [--token=T]
 
 Needs playwright and Chromium. Stalls are the browser's own long tasks (over 50 ms); frame times are the gaps
 between animation frames while the pointer moves. Without a graphics card the points are drawn by the CPU.
@@ -25,8 +25,8 @@ TAKE = "() => { const t = [window.__tasks, window.__frames]; window.__tasks = []
 
 
 ROWS = """(function look() {
-  if (document.querySelector(".tbl .line[aria-selected=true] .num")) requestAnimationFrame((now) => { window.__rows = now; });
-  else requestAnimationFrame(look);
+  const shown = document.querySelector(".tbl .line[aria-selected=true] .num");
+  requestAnimationFrame(shown ? (now) => { window.__rows = now; } : look);
 })()"""
 """When the first rows have been painted: the frame after the one that holds them."""
 

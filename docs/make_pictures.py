@@ -81,7 +81,7 @@ def pages(feature: int, extraction: str, sae: str, model: str, dataset: str) -> 
         "feature-full": (f"{found}/{feature}?w=full&l=1", nothing),
         "label": (f"{found}/{feature}", label_anew),
         "fire": (f"/fire/{extraction}?text={TEXT}", fire),
-        "steer": (f"/steer/{extraction}?edits={feature}:add:2&n=40", steer),
+        "steer": (f"/steer/{extraction}?edits={feature}:add:3&n=40", steer),
         "datasets": ("/datasets", nothing),
         "dataset": (f"/datasets/{dataset}", nothing),
         "dataset-add": ("/datasets?add=1", nothing),

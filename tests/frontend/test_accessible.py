@@ -11,7 +11,8 @@ from support.browser import Site, Visit, visit
 
 AXE = Path(__file__).resolve().parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 # Guards hand the focus on at once, to the first or the last control of a window: nobody can stay on one.
-RUN = """async () => (await axe.run({ exclude: "[data-base-ui-focus-guard]" }, { resultTypes: ["violations"] })).violations
+RUN = """async () =>
+  (await axe.run({ exclude: "[data-base-ui-focus-guard]" }, { resultTypes: ["violations"] })).violations
   .filter((one) => one.impact === "serious" || one.impact === "critical")
   .flatMap((one) => one.nodes.map((node) => `${one.id}: ${node.target.join(" ")} ${node.failureSummary}`))"""
 
