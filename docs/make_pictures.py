@@ -50,6 +50,11 @@ def try_text(page: Page) -> None:
     page.locator(".try").get_by_text(re.compile("strongest|not active")).wait_for(timeout=180_000)
 
 
+def label_anew(page: Page) -> None:
+    page.keyboard.press("r")
+    page.get_by_label("explainer", exact=True).select_option("llm")
+
+
 def palette(page: Page) -> None:
     page.keyboard.press("Control+k")
     page.get_by_role("combobox").fill("peace")
@@ -71,11 +76,12 @@ def pages(feature: int, extraction: str, sae: str, model: str, dataset: str) -> 
     found = f"/features/{extraction}"
     return {
         "home": ("/", nothing),
-        "features": (f"{found}?sort=-score,-max&where=not dead", nothing),
-        "feature": (f"{found}/{feature}?sort=-score,-max&where=not dead", try_text),
+        "features": (f"{found}?sort=-detection_low&where=not dead", nothing),
+        "feature": (f"{found}/{feature}?sort=-detection_low&where=not dead", try_text),
         "feature-full": (f"{found}/{feature}?w=full&l=1", nothing),
+        "label": (f"{found}/{feature}", label_anew),
         "fire": (f"/fire/{extraction}?text={TEXT}", fire),
-        "steer": (f"/steer/{extraction}?edits={feature}:add:2&n=40", steer),
+        "steer": (f"/steer/{extraction}?edits={feature}:add:3&n=40", steer),
         "datasets": ("/datasets", nothing),
         "dataset": (f"/datasets/{dataset}", nothing),
         "dataset-add": ("/datasets?add=1", nothing),
@@ -94,11 +100,12 @@ def pages(feature: int, extraction: str, sae: str, model: str, dataset: str) -> 
 
 
 # Where the pictures were taken says nothing to a reader.
-HIDE_PLACES = """(places) => {
+HIDE_PLACES = r"""(home) => {
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walk.nextNode())
-    for (const [place, shown] of Object.entries(places))
-      if (walk.currentNode.data.includes(place)) walk.currentNode.data = walk.currentNode.data.replaceAll(place, shown);
+    walk.currentNode.data = walk.currentNode.data
+      .replaceAll(home, "~/studio")
+      .replace(/\/\S*(?=\/lib\/python[\d.]+\/site-packages)/g, "~/saescope/.venv");
 }"""
 
 LOOKS = {
@@ -129,7 +136,7 @@ def pictures(browser: Browser, site: Site, look: str, options: dict, args: argpa
         return page.evaluate("async (path) => (await fetch(`/api${path}`)).json()", path)
 
     extraction = ask("/extractions")[-1]["name"]
-    listed = f"/extractions/{extraction}/features?sort=-score,-max&limit=1"
+    listed = f"/extractions/{extraction}/features?sort=-detection_low&limit=1"
     best = (ask(f"{listed}&search=peace")["features"] or ask(listed)["features"])[0]["index"]
     names = [ask(f"/{kind}")[0]["name"] for kind in ("saes", "models", "datasets")]
     wanted = set(filter(None, args.only.split(",")))
@@ -142,7 +149,7 @@ def pictures(browser: Browser, site: Site, look: str, options: dict, args: argpa
         act(page)
         page.wait_for_load_state("networkidle")
         page.wait_for_timeout(400)
-        page.evaluate(HIDE_PLACES, {str(args.home): "~/studio", sys.prefix: "~/saescope/.venv"})
+        page.evaluate(HIDE_PLACES, str(args.home))
         keep(page.screenshot(), OUT / f"{name}-{look}.png")
     context.close()
 

@@ -49,7 +49,7 @@ describe("a job", () => {
 it("the next steps follow from what is there", () => {
   expect(next(0, 0, [], []).map(([text]) => text)).toEqual(["Add a dataset", "Add a model"]);
   expect(next(1, 1, ["s"], []).map(([text]) => text)).toEqual(["Extract the features of s"]);
-  expect(next(1, 1, ["s"], [{ name: "e", sae: "s" }])[0]?.[1]).toBe("/features/e?sort=-score");
+  expect(next(1, 1, ["s"], [{ name: "e", sae: "s" }])[0]?.[1]).toBe("/features/e?sort=-detection_low");
 });
 
 it("a smoothed curve begins where the curve begins and stays inside it", () => {

@@ -278,7 +278,7 @@ def test_search_finds_the_tokens_a_feature_writes(store: FeatureStore) -> None:
     [
         (
             {"sort": "densty"},
-            "sort: there is no field 'densty'; there are: index, .*clarity, detection, fuzzing, dead, label",
+            "sort: there is no field 'densty'; there are: index, .*clarity, detection, .*fuzzing, dead, label",
         ),
         ({"where": "histogram<1"}, "where: there is no field 'histogram'"),
         ({"order": "up"}, "order: 'up'; use asc or desc"),

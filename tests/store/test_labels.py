@@ -39,11 +39,16 @@ def test_some_features_can_be_asked_for(db: Database, extraction: Extraction) ->
 
 def test_labels_as_columns(db: Database, extraction: Extraction) -> None:
     assert current_label_columns(db, extraction.id).num_rows == 0
+    unscored = {"detection": None, "detection_low": None, "fuzzing": None}
     add_labels(db, extraction.id, [a_label(3, "old"), a_label(1, "b", None), a_label(3, "new")])
     assert current_label_columns(db, extraction.id).to_pylist() == [
-        {"feature": 1, "text": "b", "source": "lexical", "clarity": None, "detection": None, "fuzzing": None},
-        {"feature": 3, "text": "new", "source": "lexical", "clarity": 0.5, "detection": None, "fuzzing": None},
+        {"feature": 1, "text": "b", "source": "lexical", "clarity": None, **unscored},
+        {"feature": 3, "text": "new", "source": "lexical", "clarity": 0.5, **unscored},
     ]
+    scored = replace(a_label(3, "scored"), scores={"detection": Score(0.9, 20, 0.7, 0.97, 0.5)})
+    add_labels(db, extraction.id, [scored])
+    shown = current_label_columns(db, extraction.id, [3]).to_pylist()[0]
+    assert (shown["detection"], shown["detection_low"]) == (0.9, 0.7)
     assert isinstance(current_label_columns(db, extraction.id), pa.Table)
 
 

@@ -3,11 +3,12 @@ import { path } from "./features";
 import { get } from "./queries";
 
 export interface Score {
-  value: number;
+  value: number | null;
   n?: number;
-  low?: number;
-  high?: number;
-  chance?: number;
+  low?: number | null;
+  high?: number | null;
+  chance?: number | null;
+  failed?: number;
 }
 
 export interface LabelRow {
@@ -19,6 +20,8 @@ export interface LabelRow {
   clarity?: number | null;
   current?: boolean;
   scores: Record<string, Score>;
+  prompt?: string | null;
+  samples?: number[];
   detail?: Record<string, unknown>;
 }
 

@@ -1,5 +1,5 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
-import type { Points } from "../pages/features/points";
+import { placed, type Points } from "../pages/features/points";
 import { failure } from "./client";
 import { get } from "./queries";
 
@@ -16,6 +16,8 @@ export interface FeatureRow {
   label: string | null;
   label_source: string | null;
   score: number | null;
+  /** The lower end of detection's interval. */
+  detection_low: number | null;
   peaks_on: string[];
   writes: string[];
   histogram: number[];
@@ -83,7 +85,7 @@ export const points = (extraction: string) =>
       const buffer = await bytesOf(`${path(extraction)}/points`, signal);
       const n = buffer.byteLength / 17;
       const column = (at: number) => new Float32Array(buffer, 4 * n * at, n);
-      return { density: column(0), max: column(1), mean: column(2), score: column(3), starred: new Uint8Array(buffer, 16 * n, n) };
+      return placed({ density: column(0), max: column(1), mean: column(2), score: column(3), starred: new Uint8Array(buffer, 16 * n, n) });
     },
     staleTime: 300_000,
   });
@@ -109,7 +111,7 @@ export const featureSearch = (extraction: string, text: string, limit: number) =
     queryKey: ["features", extraction, "search", text, limit],
     queryFn: async ({ signal }): Promise<FeaturePage> => {
       const words = text.trim().replace(/^#/, "");
-      const found = await get<FeaturePage>(`${path(extraction)}/features${asked({ search: words || undefined, sort: "-score" }, { limit })}`, signal);
+      const found = await get<FeaturePage>(`${path(extraction)}/features${asked({ search: words || undefined, sort: "-detection_low" }, { limit })}`, signal);
       const index = Number(words);
       if (!/^\d+$/.test(words) || index >= found.total) return found;
       const exact = await get<FeaturePage>(`${path(extraction)}/features${asked({ where: `index=${index}` }, { limit: 1 })}`, signal);

@@ -4,7 +4,10 @@ const MISSING = "–";
 type Maybe = number | null | undefined;
 const known = (n: Maybe): n is number => n !== null && n !== undefined && Number.isFinite(n);
 
-export const int = (n: Maybe) => (known(n) ? Math.round(n).toLocaleString("en-US").replace("-", "−") : MISSING);
+/** Commas between thousands, as `toLocaleString` puts them at a hundred times the cost. */
+const grouped = (digits: string) => digits.replace(/\B(?=(\d{3})+(?!\d))/g, ",").replace("-", "−");
+
+export const int = (n: Maybe) => (known(n) ? grouped(String(Math.round(n))) : MISSING);
 
 export const fixed = (n: Maybe, digits = 2) => (known(n) ? n.toFixed(digits).replace("-", "−") : MISSING);
 

@@ -2,8 +2,11 @@ import { useNavigate, useRouterState } from "@tanstack/react-router";
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { Search } from "./search";
 
-/** The address's words, and a way to change some of them; a change adds no step to the browser's history unless asked. */
-export function useWords(): [Search, (change: Search, options?: { push?: boolean }) => void] {
+/** Words that say what is shown, and a way to change some of them. */
+export type Words = [Search, (change: Search, options?: { push?: boolean }) => void];
+
+/** The address's words; a change adds no step to the browser's history unless asked. */
+export function useWords(): Words {
   const search = useRouterState({ select: (state) => state.location.search as Search });
   const navigate = useNavigate();
   const set = useCallback(

@@ -91,21 +91,15 @@ function answer(event: KeyboardEvent): void {
   pending = "";
   // A window above the page keeps the keys to itself, but for those that open and close windows.
   const modal = document.querySelector("[data-modal]") !== null;
-  for (const scope of snapshot) {
-    for (const key of scope.keys) {
-      if (inField && !key.inFields) continue;
-      if (modal && !key.inWindows) continue;
-      if (!key.run) continue;
-      if (key.keys.includes(name) || (chord && key.keys.includes(chord))) {
-        event.preventDefault();
-        key.run(event);
-        return;
-      }
-      if (key.keys.some((typed) => typed.startsWith(`${name} `))) {
-        pending = name;
-        pendingSince = event.timeStamp;
-      }
-    }
+  const live = snapshot.flatMap((scope) => scope.keys).filter((key) => key.run && (!inField || key.inFields) && (!modal || key.inWindows));
+  // A letter that ends a chord means the chord, also where the page has a use for that letter alone.
+  const found = (chord && live.find((key) => key.keys.includes(chord))) || live.find((key) => key.keys.includes(name));
+  if (found) {
+    event.preventDefault();
+    found.run?.(event);
+  } else if (live.some((key) => key.keys.some((typed) => typed.startsWith(`${name} `)))) {
+    pending = name;
+    pendingSince = event.timeStamp;
   }
 }
 

@@ -16,12 +16,15 @@ export function clauses(where: string | undefined): string[] {
 
 export const joined = (parts: readonly string[]) => parts.join(" and ") || undefined;
 
-const WORDS: Record<string, string> = { active_tokens: "active tokens", active_samples: "samples", second_moment: "second moment", label_source: "written by" };
+const WORDS: Record<string, string> = { active_tokens: "active tokens", active_samples: "samples", second_moment: "second moment", label_source: "written by", detection_low: "score at least" };
+
+/** A field as people say it. */
+export const fieldName = (field: string) => WORDS[field] ?? field;
 
 /** A clause as a chip reads: name and value. */
 export function spoken(clause: string): [string, string] {
   const flag = /^(not\s+)?([A-Za-z_]\w*)$/i.exec(clause);
-  if (flag) return [WORDS[flag[2]!] ?? flag[2]!, flag[1] ? "no" : "yes"];
+  if (flag) return [fieldName(flag[2]!), flag[1] ? "no" : "yes"];
   const match = /^([A-Za-z_]\w*)\s*(<=|>=|!=|==|=|<|>|~)\s*(.*)$/.exec(clause);
   if (!match) return [clause, ""];
   const [, field, op, raw] = match as unknown as [string, string, string, string];
@@ -29,7 +32,7 @@ export function spoken(clause: string): [string, string] {
   const sign = { "<=": "≤ ", ">=": "≥ ", "!=": "≠ ", "<": "< ", ">": "> ", "=": "", "==": "", "~": "" }[op] ?? op;
   const number = Number(value);
   const shown = field === "density" && Number.isFinite(number) ? `${Number((100 * number).toPrecision(3))} %` : op === "~" ? `“${value}”` : value;
-  return [WORDS[field] ?? field, sign + shown];
+  return [fieldName(field), sign + shown];
 }
 
 /** What was typed into "add filter", made a clause: `density < 1%` and `dead: no` are understood too. */

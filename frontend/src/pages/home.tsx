@@ -149,7 +149,7 @@ export function next(datasets: number, models: number, saes: readonly string[], 
   for (const sae of saes) if (datasets && !extractions.some((one) => one.sae === sae)) steps.push([`Extract the features of ${sae}`, `/extract?saes=${encodeURIComponent(sae)}`]);
   const newest = extractions.at(-1)?.name;
   if (newest) {
-    steps.push([`Read the features of ${newest}`, `/features/${encodeURIComponent(newest)}?sort=-score`], [`Fire a text of your own`, `/fire/${encodeURIComponent(newest)}`], ["Steer the model", `/steer/${encodeURIComponent(newest)}`]);
+    steps.push([`Read the features of ${newest}`, `/features/${encodeURIComponent(newest)}?sort=-detection_low`], [`Fire a text of your own`, `/fire/${encodeURIComponent(newest)}`], ["Steer the model", `/steer/${encodeURIComponent(newest)}`]);
   }
   return steps.slice(0, 4);
 }

@@ -1,23 +1,13 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState, type FormEvent } from "react";
 import { send } from "../api/actions";
+import { useEndpoints, type Endpoint } from "../api/labels";
 import { get } from "../api/queries";
 import { fixed, int, moment, seconds } from "../lib/format";
 import { Button } from "../parts/controls";
 import { Confirm } from "../parts/dialog";
 import { Failure, Loading } from "../parts/states";
 
-interface Endpoint {
-  id: string;
-  name: string;
-  url: string;
-  model: string;
-  /** Where its key is: none, file, keyring or environment. The key itself never comes here. */
-  key: string;
-  price_in: number | null;
-  price_out: number | null;
-  created: string;
-}
 interface Spent {
   url: string;
   model: string;
@@ -37,7 +27,7 @@ const KEYS: Record<string, string> = { none: "none", file: "in a file of the hom
 
 /** Servers that write and judge labels. A key is sent once, when a server is added; it is never shown. */
 export function Endpoints() {
-  const endpoints = useQuery({ queryKey: ["llm"], queryFn: ({ signal }) => get<Endpoint[]>("/llm", signal), retry: false });
+  const endpoints = useEndpoints();
   const spending = useQuery({ queryKey: ["llm", "spending"], queryFn: ({ signal }) => get<Spent[]>("/llm/spending", signal), retry: false });
   const [adding, setAdding] = useState(false);
   const all = endpoints.data ?? [];

@@ -8,7 +8,7 @@ export function KeyHelp({ onClose }: { onClose: () => void }) {
   const scopes = useKeyScopes();
   return (
     <Dialog open onClose={onClose} title="Keys on this page" wide>
-      <div className="keyhelp">
+      <div className="keyhelp" tabIndex={0}>
         {scopes.map((scope) => (
           <section key={scope.name}>
             <h3>{scope.name}</h3>

@@ -2,14 +2,13 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useMemo, useState, type ReactNode } from "react";
 import { ApiError } from "../api/client";
-import { startJob } from "../api/jobs";
+import { startJob, type Job } from "../api/jobs";
 import { schema, type Field, type Schema } from "../api/queries";
-import { useWords } from "../lib/hooks";
+import { useWords, type Words } from "../lib/hooks";
 import { useKeys } from "../lib/keys";
 import { Button, Checkbox } from "./controls";
 import { Icon } from "./icons";
 import { Failure } from "./states";
-import { toast } from "./toast";
 
 export interface Choices {
   [field: string]: readonly { value: string; text?: string }[];
@@ -25,12 +24,16 @@ interface Props {
   choices?: Choices;
   /** What some fields hold before anything is chosen. */
   initial?: Record<string, string>;
+  /** Parts of the spec that are settled where the form stands, and not asked. */
+  fixed?: Record<string, unknown>;
+  /** Where what is typed is kept: the address, unless it is a window's own. */
+  state?: Words;
   action: string;
   /** Drawn in place of a field's input. */
   inputs?: Record<string, (value: string, set: (value: string) => void) => ReactNode>;
   aside?: (spec: Record<string, unknown> | null) => ReactNode;
-  /** Stay here when the job has been queued, rather than open its page. */
-  stay?: boolean;
+  /** What follows when the job has been queued; by default its page is opened. */
+  onStart?: (job: Job) => void;
 }
 
 const title = (name: string) => name.replaceAll("_", " ");
@@ -65,10 +68,13 @@ export function read(name: string, field: Field, text: string | undefined): { va
   return { value: text };
 }
 
-/** A form drawn from a spec: one sentence a field, in the spec's own words; its state is the address. */
-export function SpecForm({ verb, first, hidden = [], choices = {}, initial = {}, action, inputs = {}, aside, stay = false }: Props) {
+const NOTHING = {};
+
+/** A form drawn from a spec: one sentence a field, in the spec's own words. */
+export function SpecForm({ verb, first, hidden = [], choices = {}, initial = NOTHING, fixed = NOTHING, state, action, inputs = {}, aside, onStart }: Props) {
   const answer = useQuery(schema(verb));
-  const [words, setWords] = useWords();
+  const address = useWords();
+  const [words, setWords] = state ?? address;
   const navigate = useNavigate();
   const client = useQueryClient();
   const [busy, setBusy] = useState(false);
@@ -76,18 +82,19 @@ export function SpecForm({ verb, first, hidden = [], choices = {}, initial = {},
   const [folded, setFolded] = useState(true);
   const known: Schema | undefined = answer.data;
   const valueOf = (name: string) => words[name] ?? initial[name] ?? "";
+  const asked = (name: string) => !hidden.includes(name) && !(name in fixed);
   const { spec, errors } = useMemo(() => {
-    const found: Record<string, unknown> = {};
+    const found: Record<string, unknown> = { ...fixed };
     const wrong: Record<string, string> = {};
     for (const [name, field] of Object.entries(known?.properties ?? {})) {
-      if (hidden.includes(name)) continue;
+      if (!asked(name)) continue;
       const { value, error } = read(name, field, valueOf(name));
       if (error) wrong[name] = error;
       else if (value !== undefined) found[name] = value;
     }
     return { spec: found, errors: wrong };
-  }, [known, words, initial, hidden]);
-  const missing = (known?.required ?? []).filter((name) => spec[name] === undefined && !hidden.includes(name));
+  }, [known, words, initial, fixed, hidden]);
+  const missing = (known?.required ?? []).filter((name) => spec[name] === undefined && asked(name));
   const ready = known !== undefined && !Object.keys(errors).length && !missing.length;
   useEffect(() => setFailed(null), [words]);
 
@@ -97,7 +104,7 @@ export function SpecForm({ verb, first, hidden = [], choices = {}, initial = {},
     try {
       const job = await startJob(verb, spec);
       await client.invalidateQueries({ queryKey: ["jobs"] });
-      if (stay) toast(`Queued: ${job.name}`);
+      if (onStart) onStart(job);
       else void navigate({ to: "/jobs/$id", params: { id: job.id } });
     } catch (error) {
       setFailed(error);
@@ -105,11 +112,11 @@ export function SpecForm({ verb, first, hidden = [], choices = {}, initial = {},
       setBusy(false);
     }
   };
-  useKeys(action, [{ keys: ["Ctrl+Enter"], label: action, inFields: true, run: () => void start() }]);
+  useKeys(action, [{ keys: ["Ctrl+Enter"], label: action, inFields: true, inWindows: true, run: () => void start() }]);
 
   if (answer.isError) return <Failure error={answer.error} retry={() => void answer.refetch()} />;
   if (!known) return null;
-  const names = Object.keys(known.properties).filter((name) => !hidden.includes(name));
+  const names = Object.keys(known.properties).filter(asked);
   const rest = names.filter((name) => !first.includes(name));
   const blamed = failed instanceof ApiError ? names.find((name) => failed.message.startsWith(`${name.replaceAll("_", "-")}:`)) : undefined;
   const line = (name: string) => {

@@ -44,8 +44,8 @@ def list_(
         str,
         typer.Option(
             "--sort",
-            help="index, label, density, max, clarity, detection, fuzzing, mean, active_tokens, active_samples, "
-            "token_concentration, context_diversity or consistency.",
+            help="index, label, density, max, clarity, detection, detection_low, fuzzing, mean, active_tokens, "
+            "active_samples, token_concentration, context_diversity or consistency.",
         ),
     ] = "index",
     order: Annotated[Order | None, typer.Option("--order", help="Rising or falling.", show_default=False)] = None,

@@ -20,7 +20,7 @@ from .database import Database
 from .features import MEASURES, FeatureStore
 from .labels import current_label_columns, relabelled
 from .latest import Latest
-from .listing import as_numpy, lowered
+from .listing import TEXTS, as_numpy, lowered
 from .peaks import COLUMN as PEAKS_ON
 from .peaks import PEAKS
 from .where import parse_where, unknown_field
@@ -40,9 +40,10 @@ _KEPT_PEAKS = 20_000
 _MANY = 5_000
 """From so many features with new labels on, all labels are read anew."""
 _ROW = ("index", "density", "active_tokens", "active_samples", "max", "mean", "dead", "starred", "label",
-        "label_source", "score")  # fmt: skip
+        "label_source", "score", "detection_low")  # fmt: skip
 _SORTS = {"label": "label_key"}
-_OF_LABELS = ("starred", "labelled", "label_key", "score", "clarity", "detection", "fuzzing")
+_OF_LABELS = ("starred", "labelled", "label_key", "label_source", "score", "clarity", "detection", "detection_low",
+              "fuzzing")  # fmt: skip
 
 
 class Browse:
@@ -202,7 +203,7 @@ class Browse:
         held = np.ones(len(table), bool)
         if where:
             flags = [*listing.flags, "starred", "labelled"]
-            for condition in parse_where(where, numbers=[*listing.numbers, "score"], flags=flags, texts=["label"]):
+            for condition in parse_where(where, numbers=[*listing.numbers, "score"], flags=flags, texts=TEXTS):
                 held &= as_numpy(condition.holds(table.column(condition.field)))
         for word in dict.fromkeys((search or "").lower().split()):
             held &= self._having(version, table, word)
@@ -222,7 +223,7 @@ class Browse:
         if len(keys) > 3:
             raise BadValue(f"sort: {len(keys)} fields", "give three at most")
         listing = self.store.listing
-        fields = [*listing.numbers, *listing.flags, "score", "starred", "labelled", "label"]
+        fields = [*listing.numbers, *listing.flags, "score", "starred", "labelled", *TEXTS]
         columns = []
         for key in keys:
             name = key.removeprefix("-")

@@ -274,7 +274,7 @@ class FeatureStore:
     ) -> tuple[int, pa.Table]:
         """(features that match, the first `limit` of them with their labels and scores).
 
-        sort: a plain column, label, clarity, detection or fuzzing; order: by default ascending for
+        sort: a plain column, label, clarity, detection, detection_low or fuzzing; order: by default ascending for
         index and label, else descending. where: conditions as in `where.py`. search: words that must all
         stand, in any case, in a feature's label or in the tokens it writes most (`tokens` gives the text of
         each token id).

@@ -133,7 +133,8 @@ def current_labels(db: Database, extraction_id: str, features: Collection[int] |
 def current_label_columns(db: Database, extraction_id: str, features: Collection[int] | None = None) -> pa.Table:
     """The shown labels of all features, or of these, as columns (LABEL_COLUMNS): for sorting and searching many."""
     ranked = _ranked(extraction_id, None if features is None else [int(feature) for feature in features])
-    columns = [ranked.c[name] for name in LABEL_COLUMNS.names]
+    low = _newest_score("detection", "low", ranked.c.id)
+    columns = [low if name == "detection_low" else ranked.c[name] for name in LABEL_COLUMNS.names]
     query = sa.select(*columns).where(ranked.c.place == 1).order_by(ranked.c.feature)
     parts = [LABEL_COLUMNS.empty_table()]
     with db.reading() as connection:
@@ -165,9 +166,11 @@ LABEL_COLUMNS = pa.schema(
         ("source", pa.string()),
         ("clarity", pa.float64()),
         ("detection", pa.float64()),
+        ("detection_low", pa.float64()),
         ("fuzzing", pa.float64()),
     ]
 )
+"""detection_low: the lower end of detection's interval, which few snippets make low."""
 
 
 def label_history(db: Database, extraction_id: str, feature: int) -> list[Label]:
@@ -204,7 +207,7 @@ def _ranked(extraction_id: Any, features: Any) -> sa.Subquery:
     newest = sa.select(sa.func.max(choice.c.id)).where(choice.c.extraction_id == extraction_id)
     last = newest.group_by(choice.c.feature)
     chosen = sa.select(choice.c.label_id).where(choice.c.id.in_(last), choice.c.label_id.is_not(None))
-    scores = {name: _newest_score(name) for name in LISTED_SCORES}
+    scores = {name: _newest_score(name, "value", label.c.id) for name in LISTED_SCORES}
     person = label.c.source == "person"
     place = sa.func.row_number().over(
         partition_by=label.c.feature,
@@ -226,10 +229,11 @@ def _ranked(extraction_id: Any, features: Any) -> sa.Subquery:
     return query.subquery()
 
 
-def _newest_score(name: str) -> sa.ScalarSelect[Any]:
+def _newest_score(name: str, field: str, label_id: Any) -> sa.ScalarSelect[Any]:
+    """A field of a label's newest score of that name."""
     score = schema.scores
-    query = sa.select(score.c.value).where(score.c.label_id == schema.labels.c.id, score.c.name == name)
-    return query.order_by(score.c.id.desc()).limit(1).correlate(schema.labels).scalar_subquery()
+    query = sa.select(score.c[field]).where(score.c.label_id == label_id, score.c.name == name)
+    return query.order_by(score.c.id.desc()).limit(1).correlate(label_id.table).scalar_subquery()
 
 
 def _read(connection: sa.Connection, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> Iterator[Label]:

@@ -25,9 +25,13 @@ _LABEL_FIELDS = {
     "label_source": ("source", pa.string()),
     "clarity": ("clarity", pa.float64()),
     "detection": ("detection", pa.float64()),
+    "detection_low": ("detection_low", pa.float64()),
     "fuzzing": ("fuzzing", pa.float64()),
 }
 """What a label adds to a feature: the column of labels that it comes from, and its type."""
+
+TEXTS = ("label", "label_source")
+"""What `--where` looks for words in."""
 
 
 WRITES = 2
@@ -66,7 +70,7 @@ class Listing:
             raise BadValue(f"order: {order!r}", "use asc or desc")
         if limit is not None and limit < 0:
             raise BadValue(f"limit: {limit} is negative", "give 0 or more, or none for all")
-        conditions = parse_where(where, numbers=self.numbers, flags=self.flags, texts=["label"]) if where else []
+        conditions = parse_where(where, numbers=self.numbers, flags=self.flags, texts=TEXTS) if where else []
         words = search.lower().split() if search else []
 
         asked = {sort, *(condition.field for condition in conditions)}
@@ -162,7 +166,7 @@ def _first(table: pa.Table, matching: np.ndarray, sort: str, order: str | None, 
 
 
 def _label_table(labels: Labels, features: list[int] | None) -> pa.Table:
-    """Columns feature, text, source, clarity, detection, fuzzing of the features asked for."""
+    """What `_LABEL_FIELDS` names, of the features asked for."""
     if isinstance(labels, pa.Table):
         return labels
     chosen = (
@@ -174,16 +178,15 @@ def _label_table(labels: Labels, features: list[int] | None) -> pa.Table:
             "text": pa.array([label.text for label in chosen], pa.string()),
             "source": pa.array([label.source for label in chosen], pa.string()),
             "clarity": pa.array([label.clarity for label in chosen], pa.float64()),
-            **{
-                name: pa.array([_value(label, name) for label in chosen], pa.float64())
-                for name in ("detection", "fuzzing")
-            },
+            "detection": pa.array([_of_score(label, "detection", "value") for label in chosen], pa.float64()),
+            "detection_low": pa.array([_of_score(label, "detection", "low") for label in chosen], pa.float64()),
+            "fuzzing": pa.array([_of_score(label, "fuzzing", "value") for label in chosen], pa.float64()),
         }
     )
 
 
-def _value(label: Label, score: str) -> float | None:
-    return label.scores[score].value if score in label.scores else None
+def _of_score(label: Label, score: str, field: str) -> float | None:
+    return getattr(label.scores[score], field) if score in label.scores else None
 
 
 def _joined(features: pa.Table, labels: pa.Table) -> pa.Table:

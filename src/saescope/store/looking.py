@@ -126,7 +126,7 @@ def list_features(
     matching, rows = store.list(sort, order, where, search, limit, labels, strings)
     shown = (
         "index", "density", "active_tokens", "active_samples", "max", "mean", "label", "label_source", "clarity",
-        "detection", "fuzzing", *MEASURES, "dead",
+        "detection", "detection_low", "fuzzing", *MEASURES, "dead",
     )  # fmt: skip
     return {
         "extraction": record.name,

@@ -1,8 +1,8 @@
 """`--where`: conditions on features such as `density<0.01 and not dead, label~president`.
 
 Conditions are joined by `and` or a comma. Each is FIELD OP NUMBER (OP is one of < <= > >= = !=), `dead`,
-`not dead`, or `label~WORD`. Nothing is evaluated: the text is read into conditions, and those are compared
-column by column.
+`not dead`, `label~WORD` or `label_source~llm`. Nothing is evaluated: the text is read into conditions, and those are
+compared column by column.
 """
 
 import re

@@ -1,10 +1,10 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
-import { showLabel, writeLabel } from "../../api/actions";
-import type { FeatureDetail, LabelRow } from "../../api/feature";
-import { fixed, moment, plural } from "../../lib/format";
+import { writeLabel } from "../../api/actions";
+import type { FeatureDetail } from "../../api/feature";
+import { moment, plural } from "../../lib/format";
 import { Button } from "../../parts/controls";
-import { Icon } from "../../parts/icons";
+import { author, Labels, ScoreText, scoresOf } from "./labels";
 
 interface Props {
   extraction: string;
@@ -14,26 +14,18 @@ interface Props {
   history: boolean;
   onHistory: (open: boolean) => void;
   onNote: () => void;
+  onRelabel: () => void;
   narrow: boolean;
 }
 
-const author = (label: LabelRow) => (label.source === "person" ? "you" : label.source === "lexical" ? "rule" : (label.model ?? label.source));
-
-/** The shown label's figures: its scores by method, or how many examples a rule covers. */
-export function scoresOf(label: LabelRow): [string, number][] {
-  const scores = Object.entries(label.scores ?? {}).map(([method, score]): [string, number] => [method, score.value]);
-  return scores.length || label.clarity == null ? scores : [["clarity", label.clarity]];
-}
-
-/** Index and label, edited in place; its scores, who wrote it, and every label there was. */
-export function Head({ extraction, data, editing, onEditing, history, onHistory, onNote, narrow }: Props) {
+/** Index and label, edited in place; its scores and who wrote it; on demand every label there was. */
+export function Head({ extraction, data, editing, onEditing, history, onHistory, onNote, onRelabel, narrow }: Props) {
   const client = useQueryClient();
   const current = data.labels.find((label) => label.current) ?? data.labels[0];
   const heading = useRef<HTMLHeadingElement>(null);
   const [whole, setWhole] = useState(false);
   useEffect(() => setWhole(false), [data.index]);
   const save = useMutation({ mutationFn: (words: string) => writeLabel(client, extraction, data.index, words), onSuccess: () => leave() });
-  const choose = useMutation({ mutationFn: (label: LabelRow) => showLabel(client, extraction, data.index, label) });
   const leave = () => {
     onEditing(false);
     save.reset();
@@ -58,6 +50,7 @@ export function Head({ extraction, data, editing, onEditing, history, onHistory,
             {!narrow && (
               <span className="row acts">
                 <Button look="ghost" icon="note" onClick={onNote}>Note</Button>
+                {!data.dead && <Button look="ghost" keys="r" onClick={onRelabel}>Label anew</Button>}
                 <Button look="ghost" keys="e" onClick={() => onEditing(true)}>Edit</Button>
               </span>
             )}
@@ -67,48 +60,19 @@ export function Head({ extraction, data, editing, onEditing, history, onHistory,
       <div className="who">
         {current ? (
           <>
-            {scoresOf(current).map(([method, value]) => (
-              <span key={method} title={method === "clarity" ? "share of its examples that the rule covers" : interval(current, method)}>
-                {method} <b className="mono soft">{fixed(value)}</b>
-              </span>
-            ))}
-            {!scoresOf(current).length && <span>not scored</span>}
-            <span className="sep">·</span>
+            {scoresOf(current).map(([method, score]) => <ScoreText key={method} method={method} score={score} />)}
+            {!scoresOf(current).length && <span>not scored · <button type="button" className="acc" onClick={onRelabel}>score one</button></span>}
             <span>{current.source === "lexical" ? "made by rule" : `written by ${author(current)}`}, {moment(current.created)}</span>
             <span className="sep">·</span>
             <button type="button" className="acc" aria-expanded={history} onClick={() => onHistory(!history)}>{plural(data.labels.length, "label")} {history ? "▴" : "▾"}</button>
           </>
         ) : (
-          <span>nobody has described it · <button type="button" className="acc" onClick={() => onEditing(true)}>write a label</button></span>
+          <span>nobody has described it · <button type="button" className="acc" onClick={() => onEditing(true)}>write a label</button>{!data.dead && <> or <button type="button" className="acc" onClick={onRelabel}>have one written</button></>}</span>
         )}
       </div>
-      {history && data.labels.length > 0 && (
-        <ol className="history" aria-label="Labels, newest first">
-          {data.labels.map((label, at) => {
-            const shown = label === current;
-            return (
-              <li key={label.id ?? at}>
-                <span className="acc">{shown && <Icon name="check" size={14} />}</span>
-                <bdi className={shown ? "text" : "text soft"}>{label.text}</bdi>
-                <span className="dim cut">{author(label)}</span>
-                <span className="dim">{moment(label.created)}</span>
-                <span className="num">{scoresOf(label)[0] ? fixed(scoresOf(label)[0]![1]) : "–"}</span>
-                <span>{!shown && <button type="button" className="acc" disabled={choose.isPending} onClick={() => choose.mutate(label)}>Show this</button>}</span>
-              </li>
-            );
-          })}
-          {choose.isError && <li><span className="bad">△</span><span className="text bad">{choose.error.message}</span></li>}
-        </ol>
-      )}
+      {history && data.labels.length > 0 && <Labels extraction={extraction} data={data} />}
     </header>
   );
-}
-
-function interval(label: LabelRow, method: string): string {
-  const score = label.scores[method];
-  if (!score) return "";
-  const parts = [score.low != null && score.high != null ? `95 % interval ${fixed(score.low)} to ${fixed(score.high)}` : "", score.n ? `${score.n} examples` : "", score.chance != null ? `chance ${fixed(score.chance)}` : ""];
-  return parts.filter(Boolean).join(", ");
 }
 
 interface FormProps {

@@ -7,10 +7,13 @@ import { plural } from "../../lib/format";
 import { useStable, useWords } from "../../lib/hooks";
 import { useKeys } from "../../lib/keys";
 import { setTray, tray } from "../../lib/tray";
+import { fieldName } from "../../lib/where";
 import { useNarrow } from "../../lib/width";
 import { Button, IconButton, Kbd, Segment } from "../../parts/controls";
+import { Labellings } from "../../parts/labelling";
 import { Menu } from "../../parts/menu";
 import { Page } from "../../parts/page";
+import { Relabel } from "../../parts/relabel";
 import { Empty, Failure, Loading } from "../../parts/states";
 import { copy } from "../../parts/toast";
 import { queryOf, sortOf } from "../features/query";
@@ -36,6 +39,7 @@ export function Feature() {
 
   const groups = useMemo(() => strata(data?.examples ?? []), [data]);
   const group = groups.find((one) => one.id === (words.s ?? "top")) ?? groups[0]!;
+  const kept = Math.max(0, ...group.examples.map((one) => one.tokens.length));
   const width: Width = words.w === "5" || words.w === "16" || words.w === "full" ? words.w : narrow ? "5" : "16";
   const breaks = words.l === "1";
   const byRow = words.m === "row";
@@ -43,7 +47,9 @@ export function Feature() {
   const [token, setToken] = useState<number | null>(null);
   const open = useMemo(() => new Set((words.open ?? "").split(",").filter(Boolean).map(Number)), [words.open]);
   const [editing, setEditing] = useState(false);
-  const [history, setHistory] = useState(false);
+  const history = words.h === "1";
+  const setHistory = (open: boolean) => setWords({ h: open ? "1" : undefined });
+  const [relabelling, setRelabelling] = useState(false);
   const [tried, setTried] = useState<number | null>(null);
   const beside = useNeighbours(extraction, query, index);
   const note = useRef<HTMLTextAreaElement>(null);
@@ -93,9 +99,10 @@ export function Feature() {
     { keys: ["ArrowRight"], label: "Next token", run: () => moveToken(1) },
     { keys: ["ArrowLeft"], label: "Previous token", run: () => moveToken(-1) },
     { keys: ["Enter"], label: "Open the example", run: (event) => { if (event.target instanceof HTMLButtonElement || event.target instanceof HTMLAnchorElement) event.target.click(); else if (example) toggle(example.sample); } },
-    { keys: ["Escape"], label: "Close", run: () => { setToken(null); setHistory(false); } },
+    { keys: ["Escape"], label: "Close", run: () => { setToken(null); if (history) setHistory(false); } },
     { keys: ["e"], label: "Write a label", run: () => setEditing(true) },
-    { keys: ["h"], label: "Labels there were", run: () => setHistory(!history) },
+    { keys: ["r"], label: "Label it anew", run: () => data && !data.dead && setRelabelling(true) },
+    { keys: ["h"], label: "Labels there are, side by side", run: () => setHistory(!history) },
     { keys: ["n"], label: "Note", run: writeNoteHere },
     { keys: ["s"], label: "Star", run: starIt },
     { keys: ["t"], label: "Try your text", run: () => trying.current?.focus() },
@@ -104,7 +111,7 @@ export function Feature() {
   ]);
 
   const sort = sortOf(words.sort);
-  const sortedBy = sort.map((key) => key.field.replace("active_", "")).join(", then ");
+  const sortedBy = sort.map((key) => fieldName(key.field)).join(", then ");
   const stale = answer.isPlaceholderData;
   return (
     <Page
@@ -133,6 +140,7 @@ export function Feature() {
                 ...(narrow
                   ? [
                       { text: "Write a label", icon: "pencil" as const, run: () => setEditing(true) },
+                      ...(data.dead ? [] : [{ text: "Label it anew", icon: "label" as const, run: () => setRelabelling(true) }]),
                       { text: "Note", icon: "note" as const, run: writeNoteHere },
                       { text: "Steer with it", icon: "steer" as const, run: toSteer },
                       { text: "Copy link", icon: "link" as const, run: () => void copy(location.href, "Link copied") },
@@ -157,7 +165,9 @@ export function Feature() {
           <Empty title={`“${written}” is no feature’s index`} />
         ) : data ? (
           <>
-            <Head extraction={extraction} data={data} editing={editing && !stale} onEditing={setEditing} history={history} onHistory={setHistory} onNote={writeNoteHere} narrow={narrow} />
+            <Head extraction={extraction} data={data} editing={editing && !stale} onEditing={setEditing} history={history} onHistory={setHistory} onNote={writeNoteHere} onRelabel={() => setRelabelling(true)} narrow={narrow} />
+            <Labellings extraction={extraction} />
+            <Relabel extraction={extraction} features={String(data.index)} count={1} open={relabelling} onClose={() => setRelabelling(false)} />
             <Try ref={trying} extraction={extraction} index={data.index} max={data.max} onPeak={setTried} />
             {data.dead ? (
               <Empty title="Never active on this dataset">
@@ -193,12 +203,13 @@ export function Feature() {
                     ))}
                   </div>
                   <span className="grow" />
-                  <Segment label="Snippet width in tokens" value={width} onChange={(next) => setWords({ w: next })} options={[{ value: "5", text: "5" }, { value: "16", text: "16" }, { value: "full", text: "Full", title: "everything kept of the sample, wrapped" }]} />
+                  <Segment label="Snippet width in tokens" value={width} onChange={(next) => setWords({ w: next })} options={[{ value: "5", text: "5" }, { value: "16", text: "16" }, { value: "full", text: "Full", title: `all ${kept} tokens kept around each peak, wrapped` }]} />
                   <IconButton icon="wrap" label="Line breaks" keys="l" on={breaks} aria-pressed={breaks} onClick={() => setWords({ l: breaks ? undefined : "1" })} />
                 </div>
                 {data.active_samples < 5 && <p className="note few">Active in {plural(data.active_samples, "sample")} only; quantiles mean little.</p>}
                 <div className={stale ? "exwrap stale" : "exwrap"} tabIndex={0} role="tabpanel" aria-label={`Examples: ${group.name}`}>
                   <Examples data={data} examples={group.examples} width={width} breaks={breaks} byRow={byRow} at={at} token={token} open={open} onToggle={toggle} onAt={setAt} />
+                  {width === "full" && <p className="xs dim few">All that the extraction kept: {kept} tokens around each sample’s peak. More are kept by extracting with a larger <span className="mono">window</span>.</p>}
                   {!group.examples.length && <p className="dim sm few">No example in this range.</p>}
                 </div>
               </>

@@ -45,9 +45,8 @@ export class Cloud {
     const count = points.density.length;
     const cast: Cast = { places: new Float32Array(2 * count), tints: new Float32Array(count).fill(-1), held: new Uint8Array(count).fill(1), noise: new Float32Array(count) };
     for (let at = 0; at < count; at++) {
-      const dead = isDead(points, at);
-      cast.places[2 * at] = dead ? -99 : Math.log10(points.density[at]!);
-      cast.places[2 * at + 1] = dead ? -99 : Math.log10(points.max[at]!);
+      cast.places[2 * at] = points.x[at]!;
+      cast.places[2 * at + 1] = points.y[at]!;
       cast.noise[at] = hash(at + 1);
     }
     this.cast = cast;

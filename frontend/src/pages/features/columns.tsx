@@ -31,10 +31,18 @@ export const COLUMNS: readonly Column[] = [
   { id: "mean", title: "Mean", width: 60, right: true, sort: "mean", hideBelow: 1100, cell: (row) => fixed(row.dead ? null : row.mean, 1) },
   { id: "samples", title: "Samples", width: 76, right: true, sort: "active_samples", hideBelow: 1100, cell: (row) => int(row.active_samples) },
   { id: "histogram", title: "Activations", width: 100, hideBelow: 900, cell: (row) => <Spark counts={row.histogram} /> },
-  { id: "score", title: "Score", width: 72, right: true, sort: "score", hideBelow: 720, cell: (row) => fixed(row.score, 2) },
+  { id: "writer", title: "Written by", width: 92, sort: "label_source", up: true, hideBelow: Infinity, cell: (row) => <span className="soft">{row.label_source ?? ""}</span> },
+  { id: "score", title: "Score", width: 104, right: true, sort: "detection_low", hideBelow: 720, cell: (row) => <Scored row={row} /> },
 ];
 
 export const column = (id: string) => COLUMNS.find((one) => one.id === id);
+
+/** Detection, and the lower end of its interval, by which one sorts: few snippets make a good score uncertain. */
+const Scored = ({ row }: { row: FeatureRow }) => (
+  <span title={row.detection_low === null ? "share of its examples that the rule covers" : `detection; at least ${fixed(row.detection_low)} with 95 % confidence`}>
+    {fixed(row.score, 2)}{row.detection_low !== null && <span className="dim"> ≥{fixed(row.detection_low, 2)}</span>}
+  </span>
+);
 
 const Chips = ({ tokens }: { tokens: readonly string[] }) => (
   <span className="chips">

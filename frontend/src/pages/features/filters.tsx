@@ -15,7 +15,9 @@ const SUGGESTIONS: readonly [text: string, starts: string, example: string][] = 
   ["samples", "active_samples>", "active_samples>50"],
   ["active tokens", "active_tokens>", "active_tokens>100"],
   ["score", "score>", "score>0.9"],
+  ["score at least", "detection_low>", "detection_low>0.8"],
   ["label", "label~", "label~law"],
+  ["written by", "label_source~", "label_source~llm"],
 ];
 const FLAGS: readonly [string, string][] = [
   ["dead", "dead"],

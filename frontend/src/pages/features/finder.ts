@@ -11,14 +11,12 @@ export class Finder {
   constructor(points: Points, private readonly all: Box) {
     const n = points.density.length;
     const size = Finder.CELLS * Finder.CELLS;
-    this.x = new Float32Array(n);
-    this.y = new Float32Array(n);
+    this.x = points.x;
+    this.y = points.y;
     this.starts = new Uint32Array(size + 1);
     const cells = new Int32Array(n).fill(-1);
     for (let at = 0; at < n; at++) {
       if (isDead(points, at)) continue;
-      this.x[at] = Math.log10(points.density[at]!);
-      this.y[at] = Math.log10(points.max[at]!);
       const cell = this.cell(this.x[at]!, this.y[at]!);
       cells[at] = cell;
       this.starts[cell + 1]! += 1;

@@ -3,17 +3,20 @@ import { useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { star } from "../../api/actions";
 import { asked, featureCount, held, path, points, type FeatureRow, type Query } from "../../api/features";
+import { ranges } from "../../api/labels";
 import { useExtractions } from "../../api/queries";
 import { int, plural } from "../../lib/format";
 import { useSettled, useStable, useWords } from "../../lib/hooks";
 import { useKeys } from "../../lib/keys";
 import { toggleTray } from "../../lib/tray";
-import { clauses, joined, spoken } from "../../lib/where";
+import { clauses, fieldName, joined, spoken } from "../../lib/where";
 import { useNarrow } from "../../lib/width";
 import { Button, Chip, IconButton, Kbd } from "../../parts/controls";
 import { Icon } from "../../parts/icons";
+import { Labellings } from "../../parts/labelling";
 import { Menu } from "../../parts/menu";
 import { Page } from "../../parts/page";
+import { Relabel } from "../../parts/relabel";
 import { Empty, Failure, Loading } from "../../parts/states";
 import { copy, toast } from "../../parts/toast";
 import type { Box, Tint } from "./points";
@@ -57,6 +60,10 @@ export function Features() {
   const [row, setRow] = useState<FeatureRow | undefined>();
   const [hovered, setHovered] = useState<number | null>(null);
   useEffect(() => setAt(0), [query]);
+  const [mapped, setMapped] = useState(false);
+  useEffect(() => {
+    if (row || matching === 0) requestAnimationFrame(() => setTimeout(() => setMapped(true))); // rows are painted first
+  }, [row, matching]);
   const scatter = useRef<ScatterHandle>(null);
   const searchBox = useRef<HTMLInputElement>(null);
   const [adding, setAdding] = useState(false);
@@ -100,6 +107,12 @@ export function Features() {
   const setBrush = useStable((box: Box | null) => setWords({ brush: brushText(box) }));
   const setWhere = (parts: string[]) => setWords({ where: joined(parts) });
   const conditions = clauses(words.where);
+  const [labelling, setLabelling] = useState<string | null>(null);
+  const label = useStable(async () => {
+    if (!query.where && !query.search) return setLabelling("all");
+    const { queryKey, queryFn } = held(extraction, query);
+    setLabelling(ranges(await client.fetchQuery({ queryKey, queryFn }), total ?? 0));
+  });
   const exportAs = (format: string) => `/api${path(extraction)}/export${asked(query, { format })}`;
 
   useKeys("Features", [
@@ -114,6 +127,7 @@ export function Features() {
     { keys: ["s"], label: "Star", run: () => row && toggleStar(row) },
     { keys: ["x"], label: "Add to Steer", run: () => row && addToSteer(row.index) },
     { keys: ["f"], label: "Add a filter", run: () => setAdding(true) },
+    { keys: ["r"], label: "Label these features anew", run: () => matching && void label() },
     { keys: ["b"], label: "Brush by arrows", run: () => scatter.current?.brushWithKeys() },
     { keys: ["z"], label: "Reset the plot’s zoom", run: () => scatter.current?.resetZoom() },
     { keys: ["Escape"], label: "Clear the brush", run: () => setBrush(null) },
@@ -159,6 +173,7 @@ export function Features() {
               { text: "As at first", run: () => setWords({ cols: undefined }) },
             ]}
           />
+          <Button look="ghost" icon="label" className="wide" disabled={!matching} onClick={() => void label()}>Label {matching === undefined || matching === total ? "all" : int(matching)}</Button>
           <Menu
             label="Export"
             trigger={<Button look="ghost" icon="export">Export<Icon name="down" size={12} /></Button>}
@@ -216,13 +231,15 @@ export function Features() {
           {matching !== undefined && <><b className="num">{int(matching)}</b>{total !== undefined && matching !== total ? ` of ${int(total)}` : " features"}</>}
         </span>
       </div>
+      <Labellings extraction={extraction} />
+      <Relabel extraction={extraction} features={labelling ?? ""} count={matching ?? 0} open={labelling !== null} onClose={() => setLabelling(null)} />
       <Loading busy={counted.isFetching || counted.isPlaceholderData} label="Reading features" />
       {counted.isError ? (
         <Failure error={counted.error} retry={() => void counted.refetch()} actions={parts.length ? <Button look="primary" onClick={clear}>Remove the filters</Button> : undefined} />
       ) : (
         <>
           <div className="map">
-            {cloud.data ? (
+            {cloud.data && mapped ? (
               <Scatter
                 ref={scatter}
                 points={cloud.data}
@@ -266,7 +283,7 @@ export function Features() {
         <span><Kbd>b</Kbd> brush</span>
         <span><Kbd>?</Kbd> all keys</span>
         <span className="grow" />
-        <span>{sort.length ? `sorted by ${sort.map((key) => key.field.replace("active_", "")).join(", then ")}` : "by index"}</span>
+        <span>{sort.length ? `sorted by ${sort.map((key) => fieldName(key.field)).join(", then ")}` : "by index"}</span>
         <button type="button" className="acc" onClick={() => void copy(location.href, "Link copied")}>copy link</button>
       </div>
     </Page>

@@ -1,10 +1,31 @@
 /** One value per feature, index by index; NaN where there is none. */
-export interface Points {
+export interface Points extends Places, Columns {}
+
+interface Columns {
   density: Float32Array;
   max: Float32Array;
   mean: Float32Array;
   score: Float32Array;
   starred: Uint8Array;
+}
+
+/** Where each feature stands on log axes: log10 of density and of the largest activation; NOWHERE for a dead one. */
+interface Places {
+  x: Float32Array;
+  y: Float32Array;
+}
+const NOWHERE = -99;
+
+/** The columns with every feature's place: worked out once, read by all that draws, counts and finds. */
+export function placed(columns: Columns): Points {
+  const { density, max } = columns;
+  const [x, y] = [new Float32Array(density.length), new Float32Array(density.length)];
+  for (let at = 0; at < density.length; at++) {
+    const alive = density[at]! > 0 && max[at]! > 0;
+    x[at] = alive ? Math.log10(density[at]!) : NOWHERE;
+    y[at] = alive ? Math.log10(max[at]!) : NOWHERE;
+  }
+  return { ...columns, x, y };
 }
 
 /** A rectangle in log10 units: x is density, y is the largest activation. */
@@ -18,7 +39,7 @@ export interface Box {
 export type Tint = "score" | "mean" | "starred" | "none";
 
 /** A dead feature has no place on log axes: it stands in a strip of its own. */
-export const isDead = (points: Points, at: number) => !(points.density[at]! > 0 && points.max[at]! > 0);
+export const isDead = (points: Points, at: number) => points.x[at] === NOWHERE;
 
 /** The box that holds every living feature, with some room. */
 export function extent(points: Points): Box {
@@ -28,8 +49,7 @@ export function extent(points: Points): Box {
   let y1 = -Infinity;
   for (let at = 0; at < points.density.length; at++) {
     if (isDead(points, at)) continue;
-    const x = Math.log10(points.density[at]!);
-    const y = Math.log10(points.max[at]!);
+    const [x, y] = [points.x[at]!, points.y[at]!];
     if (x < x0) x0 = x;
     if (x > x1) x1 = x;
     if (y < y0) y0 = y;

@@ -227,7 +227,7 @@ export function Scatter({ points, held, brush, onBrush, chosen, onHover, onOpen,
     return count;
   }, [points]);
   const shown = hot ?? chosen;
-  const ring = shown !== null && shown < points.density.length && !isDead(points, shown) ? { x: toX(Math.log10(points.density[shown]!)), y: toY(Math.log10(points.max[shown]!)) } : null;
+  const ring = shown !== null && shown < points.density.length && !isDead(points, shown) ? { x: toX(points.x[shown]!), y: toY(points.y[shown]!) } : null;
   const clip = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value));
   const rect = drawn && {
     x: clip(toX(drawn.x0), plot.left, plot.right),
@@ -235,16 +235,39 @@ export function Scatter({ points, held, brush, onBrush, chosen, onHover, onOpen,
     w: clip(toX(drawn.x1), plot.left, plot.right) - clip(toX(drawn.x0), plot.left, plot.right),
     h: clip(toY(drawn.y0), plot.top, plot.bottom) - clip(toY(drawn.y1), plot.top, plot.bottom),
   };
-  const ticksX = ticks(view.x0, view.x1, Math.max(2, Math.floor((plot.right - plot.left) / 90)));
-  const ticksY = ticks(view.y0, view.y1, 8);
-  const barWidth = (plot.right - plot.left) / BINS;
+  // The ring moves with every key; what does not move with it is drawn once.
+  const [grid, axes] = useMemo(() => {
+    const ticksX = ticks(view.x0, view.x1, Math.max(2, Math.floor((plot.right - plot.left) / 90))).map((value) => [value, toX(Math.log10(value))] as const);
+    const ticksY = ticks(view.y0, view.y1, 8).map((value) => [value, toY(Math.log10(value))] as const);
+    return [
+      <svg key="grid" aria-hidden="true">
+        {ticksX.map(([value, x]) => <line key={`x${value}`} x1={x} x2={x} y1={plot.top} y2={plot.bottom} className="grid" />)}
+        {ticksY.map(([value, y]) => <line key={`y${value}`} x1={LEFT} x2={plot.right} y1={y} y2={y} className="grid" />)}
+      </svg>,
+      <g key="axes">
+        {ticksX.map(([value, x]) => <text key={`x${value}`} x={x} y={plot.bottom + 15} textAnchor="middle">{axisPercent(value)}</text>)}
+        {ticksY.map(([value, y]) => <text key={`y${value}`} x={LEFT - 8} y={y + 4} textAnchor="end">{figures(value)}</text>)}
+        <text x={12} y={TOP - 12}>Max activation</text>
+        <text x={plot.right} y={height - 4} textAnchor="end">Density, share of tokens</text>
+        <text x={LEFT + 9} y={plot.bottom + 15} textAnchor="middle">dead</text>
+        <text x={LEFT + 9} y={height - 4} textAnchor="middle">{int(dead)}</text>
+      </g>,
+    ];
+  }, [view, plot, toX, toY, height, dead]);
+  const columns = useMemo(() => {
+    const wide = (plot.right - plot.left) / BINS;
+    const column = (at: number, tall: number, fill: string) => tall > 0 && <rect x={plot.left + at * wide + 0.5} y={TOP - 2 - 26 * tall} width={Math.max(1, wide - 1)} height={26 * tall} fill={fill} />;
+    return bars.map(([all, some], at) => (
+      <g key={at}>
+        {column(at, all, "var(--line-strong)")}
+        {(drawn || held) && column(at, some, "var(--accent)")}
+      </g>
+    ));
+  }, [bars, plot, drawn, held]);
 
   return (
     <div className="plot" ref={place}>
-      <svg aria-hidden="true">
-        {ticksX.map((value) => <line key={`x${value}`} x1={toX(Math.log10(value))} x2={toX(Math.log10(value))} y1={plot.top} y2={plot.bottom} className="grid" />)}
-        {ticksY.map((value) => <line key={`y${value}`} x1={LEFT} x2={plot.right} y1={toY(Math.log10(value))} y2={toY(Math.log10(value))} className="grid" />)}
-      </svg>
+      {grid}
       <canvas ref={canvas} />
       <svg
         ref={surface}
@@ -262,22 +285,8 @@ export function Scatter({ points, held, brush, onBrush, chosen, onHover, onOpen,
         onDoubleClick={() => setView(whole)}
         onKeyDown={keys}
       >
-        {ticksX.map((value) => (
-          <text key={`x${value}`} x={toX(Math.log10(value))} y={plot.bottom + 15} textAnchor="middle">{axisPercent(value)}</text>
-        ))}
-        {ticksY.map((value) => (
-          <text key={`y${value}`} x={LEFT - 8} y={toY(Math.log10(value)) + 4} textAnchor="end">{figures(value)}</text>
-        ))}
-        <text x={12} y={TOP - 12}>Max activation</text>
-        <text x={plot.right} y={height - 4} textAnchor="end">Density, share of tokens</text>
-        <text x={LEFT + 9} y={plot.bottom + 15} textAnchor="middle">dead</text>
-        <text x={LEFT + 9} y={height - 4} textAnchor="middle">{int(dead)}</text>
-        {bars.map(([all, some], at) => (
-          <g key={at}>
-            {all > 0 && <rect x={plot.left + at * barWidth + 0.5} y={TOP - 2 - 26 * all} width={Math.max(1, barWidth - 1)} height={26 * all} fill="var(--line-strong)" />}
-            {some > 0 && (drawn || held) && <rect x={plot.left + at * barWidth + 0.5} y={TOP - 2 - 26 * some} width={Math.max(1, barWidth - 1)} height={26 * some} fill="var(--accent)" />}
-          </g>
-        ))}
+        {axes}
+        {columns}
         {rect && rect.w > 0 && rect.h > 0 && (
           <g className="brush">
             <rect x={rect.x} y={rect.y} width={rect.w} height={rect.h} rx={2} className="area" />
@@ -326,17 +335,16 @@ const middle = (view: Box): Box => ({
 function histogram(points: Points, held: Uint8Array | null, box: Box | null, view: Box): [number, number][] {
   const all = new Float64Array(BINS);
   const some = new Float64Array(BINS);
-  const { density, max } = points;
   const scale = BINS / (view.x1 - view.x0);
-  for (let at = 0; at < density.length; at++) {
-    if (!(density[at]! > 0)) continue;
-    const x = Math.log10(density[at]!);
+  for (let at = 0; at < points.x.length; at++) {
+    if (isDead(points, at)) continue;
+    const x = points.x[at]!;
     const bin = Math.floor((x - view.x0) * scale);
     if (bin < 0 || bin >= BINS) continue;
     all[bin]! += 1;
     if (held && !held[at]) continue;
     if (box) {
-      const y = Math.log10(max[at]!);
+      const y = points.y[at]!;
       if (x < box.x0 || x > box.x1 || y < box.y0 || y > box.y1) continue;
     }
     some[bin]! += 1;

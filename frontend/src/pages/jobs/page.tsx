@@ -107,6 +107,9 @@ export function Job() {
   );
 }
 
+/** A value that may be thousands of indices long. */
+const short = (text: string) => (text.length > 400 ? `${text.slice(0, 400)}… (${int(text.length)} characters)` : text);
+
 function Detail({ job }: { job: JobDetail }) {
   const elapsed = useElapsed(job);
   const navigate = useNavigate();
@@ -155,7 +158,7 @@ function Detail({ job }: { job: JobDetail }) {
       <section>
         <h2>Asked for</h2>
         <dl className="defs">
-          {Object.entries(job.spec).filter(([, value]) => value !== null).map(([name, value]) => <Fragment key={name}><dt>{name.replaceAll("_", " ")}</dt><dd className="mono">{typeof value === "object" ? JSON.stringify(value) : String(value)}</dd></Fragment>)}
+          {Object.entries(job.spec).filter(([, value]) => value !== null).map(([name, value]) => <Fragment key={name}><dt>{name.replaceAll("_", " ")}</dt><dd className="mono">{short(typeof value === "object" ? JSON.stringify(value) : String(value))}</dd></Fragment>)}
           <dt>id</dt><dd className="mono">{job.id}</dd>
         </dl>
       </section>

@@ -4,6 +4,7 @@ import { useWords } from "../../lib/hooks";
 import { Estimated } from "../../parts/estimate";
 import { Page } from "../../parts/page";
 import { SpecForm } from "../../parts/spec-form";
+import { toast } from "../../parts/toast";
 import { Runs } from "./runs";
 import "./train.css";
 
@@ -30,7 +31,7 @@ export function Train() {
         initial={initial}
         choices={{ model: models.map((one) => ({ value: one.name })), dataset: datasets.map((one) => ({ value: one.name })), hookpoint: Object.keys(model?.hookpoints ?? {}).map((value) => ({ value })) }}
         aside={(spec) => <Estimated verb="train_sae" spec={spec} />}
-        stay
+        onStart={(job) => toast(`Queued: ${job.name}`)}
       />
       <div className="runpane"><Runs /></div>
     </Page>
