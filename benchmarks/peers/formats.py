@@ -96,6 +96,8 @@ def environment() -> Path:
         pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         subprocess.run([*pip, TORCH], check=True)
         subprocess.run([*pip, TORCH, "--requirement", REQUIREMENTS], check=True)  # named again: pip would go beyond it
+        # some library asks for a torchvision of another torch, with which transformers cannot be imported
+        subprocess.run([python, "-m", "pip", "uninstall", "--yes", "--quiet", "torchvision"], check=True)
         stamp.write_text(wanted)
     return python
 
