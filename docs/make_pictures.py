@@ -24,6 +24,7 @@ from support.browser import Site, chromium, served  # noqa: E402  # pyright: ign
 OUT = ROOT / "docs" / "img"
 LARGEST = 150_000
 TEXT = "My fellow citizens, we the people of the United States ask Congress to keep the peace and to reduce the debt."
+PROMPT = "The most important thing in life is"
 
 
 def fire(page: Page) -> None:
@@ -53,6 +54,7 @@ def try_text(page: Page) -> None:
 def label_anew(page: Page) -> None:
     page.keyboard.press("r")
     page.get_by_label("explainer", exact=True).select_option("llm")
+    page.get_by_text(re.compile(r"\d in, \d")).wait_for(timeout=60_000)
 
 
 def palette(page: Page) -> None:
@@ -72,7 +74,7 @@ Pages = dict[str, tuple[str, Callable[[Page], None]]]
 """Of each picture: the address, and what is done there first."""
 
 
-def pages(feature: int, extraction: str, sae: str, model: str, dataset: str) -> Pages:
+def pages(feature: int, steered: int, extraction: str, sae: str, model: str, dataset: str) -> Pages:
     found = f"/features/{extraction}"
     return {
         "home": ("/", nothing),
@@ -81,7 +83,7 @@ def pages(feature: int, extraction: str, sae: str, model: str, dataset: str) -> 
         "feature-full": (f"{found}/{feature}?w=full&l=1", nothing),
         "label": (f"{found}/{feature}", label_anew),
         "fire": (f"/fire/{extraction}?text={TEXT}", fire),
-        "steer": (f"/steer/{extraction}?edits={feature}:add:3&n=40", steer),
+        "steer": (f"/steer/{extraction}?edits={steered}:add:1.5&n=40&prompt={PROMPT}", steer),
         "datasets": ("/datasets", nothing),
         "dataset": (f"/datasets/{dataset}", nothing),
         "dataset-add": ("/datasets?add=1", nothing),
@@ -137,10 +139,14 @@ def pictures(browser: Browser, site: Site, look: str, options: dict, args: argpa
 
     extraction = ask("/extractions")[-1]["name"]
     listed = f"/extractions/{extraction}/features?sort=-detection_low&limit=1"
-    best = (ask(f"{listed}&search=peace")["features"] or ask(listed)["features"])[0]["index"]
+
+    def about(word: str) -> int:
+        return (ask(f"{listed}&search={word}")["features"] or ask(listed)["features"])[0]["index"]
+
+    feature = about("peace") if args.feature is None else args.feature
     names = [ask(f"/{kind}")[0]["name"] for kind in ("saes", "models", "datasets")]
     wanted = set(filter(None, args.only.split(",")))
-    for name, (address, act) in pages(best if args.feature is None else args.feature, extraction, *names).items():
+    for name, (address, act) in pages(feature, about("Europe"), extraction, *names).items():
         if wanted and name not in wanted:
             continue
         page.goto(site.address + address)

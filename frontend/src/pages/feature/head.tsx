@@ -63,7 +63,6 @@ export function Head({ extraction, data, editing, onEditing, history, onHistory,
             {scoresOf(current).map(([method, score]) => <ScoreText key={method} method={method} score={score} />)}
             {!scoresOf(current).length && <span>not scored · <button type="button" className="acc" onClick={onRelabel}>score one</button></span>}
             <span>{current.source === "lexical" ? "made by rule" : `written by ${author(current)}`}, {moment(current.created)}</span>
-            <span className="sep">·</span>
             <button type="button" className="acc" aria-expanded={history} onClick={() => onHistory(!history)}>{plural(data.labels.length, "label")} {history ? "▴" : "▾"}</button>
           </>
         ) : (
