@@ -1,11 +1,13 @@
 """What SAEs of equal size are worth after equal tokens: ours and other libraries', over several seeds.
 
     python benchmarks/training_quality.py [--kinds topk,batchtopk] [--d-sae 4096] [--steps 300] [--seeds 3]
+    python benchmarks/training_quality.py --kinds relu,gated --l1 0.5,1,2,5
 
 Every library trains on the same activations (SmolLM2-135M, layers.12.resid_post, the demo's speeches) with its own
 losses, AuxK included, in batches of 2,048 drawn by the seed, at two learning rates, of which the better one counts for
 it; ours at its default alone. Then all are measured alike: FVU and L0 on activations that none was trained on, and
 cross-entropy recovered with the reconstruction spliced in, on text that none has read. Mean and spread over seeds.
+--l1: ours alone, with each of these strengths, of a kind whose sparsity comes from a penalty.
 """
 
 import argparse
@@ -42,7 +44,8 @@ def main() -> None:
     parser.add_argument("--d-sae", type=int, default=4096)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "training-quality.json")
+    parser.add_argument("--l1", type=lambda text: [float(each) for each in text.split(",")], default=None)
+    parser.add_argument("--out", type=Path, default=None, help="default: results/training-quality.json, none with --l1")
     given = parser.parse_args()
     file = WORK / f"activations-{TOKENS}.npy"
     if not file.exists():
@@ -54,16 +57,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, saescope.open(folder) as studio:
         bring(studio)
         for kind in given.kinds.split(","):
-            for name in ("saescope", *(name for name in PEERS[kind])):
+            runs = [("saescope", l1) for l1 in given.l1 or [None]]
+            for name, l1 in runs if given.l1 else [*runs, *((name, None) for name in PEERS[kind])]:
                 tried = []
                 for rate in (None,) if name == "saescope" else RATES:
-                    seeds = range(given.seeds)
-                    found = [measure(trained(name, kind, training, given, rate, n), x[-HELD:], studio) for n in seeds]
+                    saes = (trained(name, kind, training, given, rate, l1, seed) for seed in range(given.seeds))
+                    found = [measure(sae, x[-HELD:], studio) for sae in saes]
                     tried.append({"lr": rate, "seeds": found, "fvu": statistics.mean(each["fvu"] for each in found)})
                 best = min(tried, key=lambda each: each["fvu"])
-                table.append({"kind": kind, "trainer": name, **best, "tried": tried})
+                table.append({"kind": kind, "trainer": name, "l1": l1, **best, "tried": tried})
                 print(line(table[-1]), flush=True)
-    given.out.write_text(json.dumps({"steps": given.steps, "d_sae": given.d_sae, "rows": table}, indent=1) + "\n")
+    out = given.out or (None if given.l1 else HERE / "results" / "training-quality.json")
+    if out is not None:
+        out.write_text(json.dumps({"steps": given.steps, "d_sae": given.d_sae, "rows": table}, indent=1) + "\n")
 
 
 def line(row: dict[str, Any]) -> str:
@@ -73,16 +79,19 @@ def line(row: dict[str, Any]) -> str:
         values = [seed[name] for seed in row["seeds"]]
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         parts.append(f"{name} {statistics.mean(values):.4f} ± {spread:.4f}")
-    return f"{row['kind']:10s} {row['trainer']:20s} lr {row['lr'] or 'default'}  " + "  ".join(parts)
+    given = f"l1 {row['l1']}" if row["l1"] is not None else f"lr {row['lr'] or 'default'}"
+    return f"{row['kind']:10s} {row['trainer']:20s} {given}  " + "  ".join(parts)
 
 
-def trained(name: str, kind: str, file: Path, given: argparse.Namespace, rate: float | None, seed: int) -> Sae:
+def trained(
+    name: str, kind: str, file: Path, given: argparse.Namespace, rate: float | None, l1: float | None, seed: int
+) -> Sae:
     """One SAE, for activations in their own units."""
     if name == "saescope":
         x = torch.from_numpy(np.load(file, allow_pickle=False))
         spec = TrainSae(
             model="m", dataset="d", hookpoint=HOOKPOINT, kind=kind, d_sae=given.d_sae, k=K, batch=BATCH, seed=seed,
-            tokens=given.steps * BATCH, dead_after=50 * BATCH,
+            tokens=given.steps * BATCH, dead_after=50 * BATCH, **({} if l1 is None else {"l1": l1}),
         )  # fmt: skip
         trainer, draw = Trainer(spec, x.shape[1], total_steps=given.steps), torch.Generator().manual_seed(seed)
         for _ in range(given.steps):

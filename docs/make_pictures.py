@@ -3,6 +3,7 @@
     saescope --home H demo && python docs/make_pictures.py --home H
 
 Serves that home, opens each page in Chromium, waits until nothing is fetched any more, and keeps a PNG of 256 colours.
+A home that knows no LLM server is told of one, which nothing is asked of, so that labelling has an estimate to show.
 """
 
 import argparse
@@ -110,6 +111,11 @@ HIDE_PLACES = r"""(home) => {
       .replace(/\/\S*(?=\/lib\/python[\d.]+\/site-packages)/g, "~/saescope/.venv");
 }"""
 
+ADD_SERVER = """async (server) => {
+  const headers = { "content-type": "application/json" };
+  await fetch("/api/llm", { method: "POST", headers, body: JSON.stringify(server) });
+}"""
+
 LOOKS = {
     "dark": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
     "light": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
@@ -137,6 +143,8 @@ def pictures(browser: Browser, site: Site, look: str, options: dict, args: argpa
     def ask(path: str) -> Any:
         return page.evaluate("async (path) => (await fetch(`/api${path}`)).json()", path)
 
+    if not ask("/llm"):
+        page.evaluate(ADD_SERVER, {"name": "local", "url": "http://127.0.0.1:11434/v1", "model": "qwen3:8b"})
     extraction = ask("/extractions")[-1]["name"]
     listed = f"/extractions/{extraction}/features?sort=-detection_low&limit=1"
 

@@ -3,9 +3,12 @@
 import threading
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
+from starlette.responses import Response
 
+from saescope.errors import NotFound
 from saescope.home import Home
 from saescope.store import bars, catalogue, open_database
 from saescope.store.browse import Browse
@@ -13,6 +16,7 @@ from saescope.store.changes import Kept
 from saescope.store.features import FeatureStore
 from saescope.store.latest import Latest
 from saescope.store.marks import star
+from saescope.web.quick import quick
 from saescope.web.site import Site
 
 
@@ -82,6 +86,47 @@ def test_threads_open_one_extraction_and_one_catalogue(home: Home, monkeypatch: 
     assert len(set(found)) == 1
     assert len(opened) == 1
     site.close()
+
+
+def test_an_extraction_is_ready_while_it_is_open_as_it_is_now(home: Home) -> None:
+    site, name = Site(home), "topk-64-sotu"
+    assert not site.ready(name)
+    record, browse = site.browse(name)
+    browse.rows(browse.order()[:3])
+    assert site.ready(name)
+    assert not site.ready(name, "word")
+    browse.order(search="word")
+    assert site.ready(name, "word")
+    star(site.writable, record.id, 3, True)
+    assert not site.ready(name)
+    browse.order()
+    assert site.ready(name)
+    with pytest.raises(NotFound):
+        site.ready("another")
+    site.close()
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_quick_endpoint_takes_a_thread_only_where_it_may_wait(ready: bool) -> None:
+    class Asked(Site):
+        def ready(self, extraction: str | None = None, search: str | None = None) -> bool:
+            asked.append((extraction, search))
+            return ready
+
+    asked: list[tuple[str | None, str | None]] = []
+    ran: list[int] = []
+
+    @quick
+    def endpoint(extraction: str, site: Site, search: str | None = None) -> Response:
+        ran.append(threading.get_ident())
+        return Response(f"{extraction} {search}")
+
+    async def call() -> Response:
+        return await endpoint(extraction="e", site=Asked(Home(Path("."))), search="words")
+
+    assert anyio.run(call).body == b"e words"
+    assert asked == [("e", "words")]
+    assert (ran == [threading.get_ident()]) == ready
 
 
 def test_files_without_the_peaks_column_are_read_all_the_same(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,10 @@ class Browse:
         """Another one whenever something is written that a page shows."""
         return (self.store.measured_at(), *self._ask_version())
 
+    def ready(self, search: str | None = None) -> bool:
+        """Whether what is held of every feature is as it is now: else the next question reads some of it anew."""
+        return self.version == self._version and (not search or self.store.listing.searchable)
+
     def order(self, where: str | None = None, search: str | None = None, sort: str | None = None) -> np.ndarray:
         """The features that match, in order, int32 [matching]. sort: fields with commas between, `-` descends."""
         version, table = self._fresh()

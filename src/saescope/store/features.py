@@ -260,7 +260,10 @@ class FeatureStore:
             for row, (name, rank) in enumerate(zip(strata, ranks, strict=True))
             if stratum is None or name == stratum
         ]
-        return table.take(pa.array([row for *_, row in sorted(chosen)], pa.int64()))
+        rows = [row for *_, row in sorted(chosen)]
+        if rows == [*range(rows[0], rows[0] + len(rows))] if rows else True:  # as they are written
+            return table.slice(rows[0] if rows else 0, len(rows))
+        return table.take(pa.array(rows, pa.int64()))
 
     def list(
         self,

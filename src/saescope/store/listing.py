@@ -112,6 +112,11 @@ class Listing:
             held &= has_word
         return held
 
+    @property
+    def searchable(self) -> bool:
+        """Whether who writes which token was read already: the first search does."""
+        return "_writers" in self.__dict__
+
     def _writes(self, token_has_word: np.ndarray) -> np.ndarray:
         """Features that write one of these tokens."""
         writers, starts = self._writers

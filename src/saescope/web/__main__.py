@@ -54,6 +54,7 @@ def serve(args: argparse.Namespace) -> None:
         log_level="critical",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=3,
     )
     server = uvicorn.Server(config)

@@ -26,5 +26,6 @@ def examples_json(browse: Browse, index: int, stratum: str | None = None) -> byt
 def _tokens(table: pa.Table, quoted: pa.StringArray) -> list[str]:
     """The tokens of each example as a JSON list."""
     ids = table.column("token_ids").combine_chunks()
-    lists = pa.ListArray.from_arrays(ids.offsets, quoted.take(ids.values))
+    starts = pc.subtract(ids.offsets, ids.offsets[0])  # of a slice, the first is not 0
+    lists = pa.ListArray.from_arrays(starts, quoted.take(ids.flatten()))
     return [f"[{each}]" for each in pc.binary_join(lists, ",").to_pylist()]

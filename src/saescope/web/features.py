@@ -20,6 +20,7 @@ from .answers import cached, dumps, json
 from .ask import asked
 from .examples import examples_json
 from .memory import give_back
+from .quick import quick
 from .site import Site, TheSite, now
 
 router = APIRouter(prefix="/extractions/{extraction}", tags=["features"])
@@ -41,6 +42,7 @@ class Chosen(BaseModel):
 
 
 @router.get("/features")
+@quick
 def features(
     extraction: str,
     site: TheSite,
@@ -80,6 +82,7 @@ def points(extraction: str, site: TheSite, request: Request) -> Response:
 
 
 @router.get("/matching")
+@quick
 def matching(extraction: str, site: TheSite, request: Request, where: Words = None, search: Words = None) -> Response:
     """Which features match: one bit each, the lowest bit of a byte first."""
     record, browse = site.browse(extraction)
@@ -126,6 +129,7 @@ def _exported(
 
 
 @router.get("/features/{index}")
+@quick
 def feature(extraction: str, index: Index, site: TheSite, request: Request) -> Response:
     """Everything known of one feature."""
     record, browse = site.browse(extraction)
@@ -148,6 +152,7 @@ def feature(extraction: str, index: Index, site: TheSite, request: Request) -> R
 
 
 @router.get("/features/{index}/examples")
+@quick
 def examples(extraction: str, index: Index, site: TheSite, request: Request, stratum: str | None = None) -> Response:
     """A feature's examples, or those of one stratum: top, q4, q3, q2, q1 or none."""
     record, browse = site.browse(extraction)

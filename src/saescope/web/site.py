@@ -98,6 +98,19 @@ class Site:
             found = self._open.get(record.id) or self._opened(record)
         return record, found
 
+    def ready(self, extraction: str | None = None, search: str | None = None) -> bool:
+        """Whether a question can be answered at once: of the catalogue where no other server's database is asked, of
+        an extraction's features where what is held of them is as it is now.
+        """
+        if self.db.engine.dialect.name != "sqlite":
+            return False
+        if extraction is None:
+            return True
+        record = self.kept.get(("extraction", extraction), lambda: catalogue.extraction(self.db, extraction))
+        with self._lock:
+            found = self._open.get(record.id)
+        return found is not None and found.ready(search)
+
     def _opened(self, record: Extraction) -> Browse:
         with self._lock:
             features = record.features + sum(each.store.total for each in self._open.values())
@@ -146,7 +159,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _site(request: Request) -> Site:
+async def _site(request: Request) -> Site:  # async: FastAPI calls any other in a thread, for each request
     return request.app.state.site
 
 

@@ -13,6 +13,7 @@ from ..store import catalogue, looking, show
 from ..store.metrics import metrics
 from ..store.tokenized import token_stores
 from .answers import json
+from .quick import quick
 from .site import Site, TheSite
 
 router = APIRouter(tags=["things"])
@@ -111,6 +112,7 @@ def _trained(site: Site, id: str) -> bool:
 
 
 @router.get("/extractions")
+@quick
 def extractions(site: TheSite) -> Response:
     """Every extraction, oldest first."""
     return json(site.kept.get("extractions", lambda: [record.to_json() for record in catalogue.extractions(site.db)]))

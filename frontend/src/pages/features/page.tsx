@@ -173,7 +173,7 @@ export function Features() {
               { text: "As at first", run: () => setWords({ cols: undefined }) },
             ]}
           />
-          <Button look="ghost" icon="label" className="wide" disabled={!matching} onClick={() => void label()}>Label {matching === undefined || matching === total ? "all" : int(matching)}</Button>
+          {narrow ? <IconButton icon="label" label="Label these features" disabled={!matching} onClick={() => void label()} /> : <Button look="ghost" icon="label" disabled={!matching} onClick={() => void label()}>Label {matching === undefined || matching === total ? "all" : int(matching)}</Button>}
           <Menu
             label="Export"
             trigger={<Button look="ghost" icon="export">Export<Icon name="down" size={12} /></Button>}
