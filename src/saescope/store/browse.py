@@ -6,7 +6,7 @@ written, and the tokens that the strongest examples peak on (in files of before:
 
 import json
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -34,8 +34,8 @@ _KEPT_ORDERS = 16
 """Orders of every feature that are held: 4 bytes a feature each."""
 _KEPT_MATCHES = 4
 """Answers of filters and searches that are held, in orders of every feature: most are a small part of one."""
-_KEPT_WORDS = 64
-"""Words searched for that are held: a bit a feature each."""
+_KEPT_MASKS = 64
+"""Filters and words searched for that are held: a bit a feature each."""
 _KEPT_PEAKS = 20_000
 _MANY = 5_000
 """From so many features with new labels on, all labels are read anew."""
@@ -69,7 +69,7 @@ class Browse:
         self._table = pa.table({})
         self._orders = Latest[np.ndarray](_KEPT_ORDERS * 4 * store.total, _bytes)
         self._matches = Latest[np.ndarray](_KEPT_MATCHES * 4 * store.total, _bytes)
-        self._words = Latest[np.ndarray](_KEPT_WORDS * (store.total // 8 + 1), _bytes)
+        self._masks = Latest[np.ndarray](_KEPT_MASKS * (store.total // 8 + 1), _bytes)
         self._ranks: dict[str, np.ndarray] = {}
         self._peaks: dict[int, list[str]] = {}
         names = [field.name for field in store.schema if field.name != PEAKS_ON]
@@ -181,7 +181,7 @@ class Browse:
                 notes = marks.notes(self._db, self._id)
                 with self._lock:
                     self._table, self._labels, self._version, self.notes = table, labels, version, notes
-                    for held in (self._orders, self._matches, self._words):
+                    for held in (self._orders, self._matches, self._masks):
                         held.clear()
                     for name in (*_OF_LABELS, *MEASURES):
                         self._ranks.pop(name, None)
@@ -203,23 +203,30 @@ class Browse:
 
     def _matching(self, version: Version, table: pa.Table, where: str | None, search: str | None) -> np.ndarray:
         """Whether each feature matches."""
-        listing = self.store.listing
         held = np.ones(len(table), bool)
         if where:
-            flags = [*listing.flags, "starred", "labelled"]
-            for condition in parse_where(where, numbers=[*listing.numbers, "score"], flags=flags, texts=TEXTS):
-                held &= as_numpy(condition.holds(table.column(condition.field)))
+            held &= self._mask((version, "where", where), lambda: self._meeting(table, where))
         for word in dict.fromkeys((search or "").lower().split()):
-            held &= self._having(version, table, word)
+            held &= self._mask((version, "word", word), lambda word=word: self._having(table, word))
         return held
 
-    def _having(self, version: Version, table: pa.Table, word: str) -> np.ndarray:
+    def _mask(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """What is said of each feature, held as a bit each."""
+        bits = self._masks.get(key, lambda: np.packbits(make()))
+        return np.unpackbits(bits, count=self.store.total).view(bool)
+
+    def _meeting(self, table: pa.Table, where: str) -> np.ndarray:
+        """Whether each feature meets all conditions."""
+        listing = self.store.listing
+        numbers, flags = [*listing.numbers, "score"], [*listing.flags, "starred", "labelled"]
+        held = np.ones(len(table), bool)
+        for condition in parse_where(where, numbers=numbers, flags=flags, texts=TEXTS):
+            held &= as_numpy(condition.holds(table.column(condition.field)))
+        return held
+
+    def _having(self, table: pa.Table, word: str) -> np.ndarray:
         """Whether each feature has a word in its label or in a token that it writes."""
-
-        def found() -> np.ndarray:
-            return np.packbits(self.store.listing.found([word], table.column("label_key"), self._tokens))
-
-        return np.unpackbits(self._words.get((version, word), found), count=len(table)).view(bool)
+        return self.store.listing.found([word], table.column("label_key"), self._tokens)
 
     def _sorted(self, table: pa.Table, sort: str | None) -> np.ndarray:
         """Every feature in order."""
