@@ -1,11 +1,14 @@
 """What the web process holds ready: answers, extractions, and what it read of the catalogue."""
 
 import threading
+import time
 from pathlib import Path
 
 import anyio
 import numpy as np
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from starlette.responses import Response
 
 from saescope.errors import NotFound
@@ -104,6 +107,14 @@ def test_an_extraction_is_ready_while_it_is_open_as_it_is_now(home: Home) -> Non
     with pytest.raises(NotFound):
         site.ready("another")
     site.close()
+
+
+def test_a_server_opens_the_newest_extraction_by_itself(app: FastAPI) -> None:
+    with TestClient(app, base_url="http://127.0.0.1:8420"):
+        until = time.monotonic() + 30
+        while not app.state.site.ready("topk-64-sotu") and time.monotonic() < until:
+            time.sleep(0.01)
+        assert app.state.site.ready("topk-64-sotu")
 
 
 @pytest.mark.parametrize("ready", [True, False])

@@ -9,6 +9,7 @@ import anyio
 import anyio.to_thread
 from fastapi import FastAPI
 
+from ..errors import StudioError
 from ..home import Home
 from ..version import VERSION
 from . import answers, ask, features, jobs, llm, rest, things
@@ -37,6 +38,7 @@ def create_app(
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         async with anyio.create_task_group() as group:
             group.start_soon(_tidy)
+            group.start_soon(_open_newest, site)
             yield
             group.cancel_scope.cancel()
         site.close()
@@ -48,6 +50,12 @@ def create_app(
     add_pages(app)
     app.add_middleware(Guard, token=token, allowed_hosts=allowed_hosts, password=password is not None)
     return app
+
+
+async def _open_newest(site: Site) -> None:
+    """Open what is asked for first, most likely, before it is: some seconds of reading for very many features."""
+    with contextlib.suppress(StudioError):  # whoever asks for it is told
+        await anyio.to_thread.run_sync(site.open_newest)
 
 
 async def _tidy() -> None:

@@ -98,6 +98,11 @@ class Site:
             found = self._open.get(record.id) or self._opened(record)
         return record, found
 
+    def open_newest(self) -> None:
+        """Open the extraction made last, if there is one."""
+        for record in catalogue.extractions(self.db)[-1:]:
+            self.browse(record.name)
+
     def ready(self, extraction: str | None = None, search: str | None = None) -> bool:
         """Whether a question can be answered at once: of the catalogue where no other server's database is asked, of
         an extraction's features where what is held of them is as it is now.
