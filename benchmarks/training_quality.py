@@ -1,12 +1,14 @@
 """What SAEs of equal size are worth after equal tokens: ours and other libraries', over several seeds.
 
     python benchmarks/training_quality.py [--kinds topk,batchtopk] [--d-sae 4096] [--steps 300] [--seeds 3]
+                                          [--trainers saescope,sparsify]
     python benchmarks/training_quality.py --kinds relu,gated --l1 0.5,1,2,5
 
 Every library trains on the same activations (SmolLM2-135M, layers.12.resid_post, the demo's speeches) with its own
 losses, AuxK included, in batches of 2,048 drawn by the seed, at two learning rates, of which the better one counts for
 it; ours at its default alone. Then all are measured alike: FVU and L0 on activations that none was trained on, and
 cross-entropy recovered with the reconstruction spliced in, on text that none has read. Mean and spread over seeds.
+What a run does not measure stays in its file as it was, if it is of the same size.
 --l1: ours alone, with each of these strengths, of a kind whose sparsity comes from a penalty.
 """
 
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--d-sae", type=int, default=4096)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trainers", default="", help="by default every one that trains the kind")
     parser.add_argument("--l1", type=lambda text: [float(each) for each in text.split(",")], default=None)
     parser.add_argument("--out", type=Path, default=None, help="default: results/training-quality.json, none with --l1")
     given = parser.parse_args()
@@ -59,6 +62,8 @@ def main() -> None:
         for kind in given.kinds.split(","):
             runs = [("saescope", l1) for l1 in given.l1 or [None]]
             for name, l1 in runs if given.l1 else [*runs, *((name, None) for name in PEERS[kind])]:
+                if given.trainers and name not in given.trainers.split(","):
+                    continue
                 tried = []
                 for rate in (None,) if name == "saescope" else RATES:
                     saes = (trained(name, kind, training, given, rate, l1, seed) for seed in range(given.seeds))
@@ -69,7 +74,12 @@ def main() -> None:
                 print(line(table[-1]), flush=True)
     out = given.out or (None if given.l1 else HERE / "results" / "training-quality.json")
     if out is not None:
-        out.write_text(json.dumps({"steps": given.steps, "d_sae": given.d_sae, "rows": table}, indent=1) + "\n")
+        size = {"steps": given.steps, "d_sae": given.d_sae}
+        before = json.loads(out.read_text()) if out.exists() else {}
+        if size.items() <= before.items():
+            measured = {(row["kind"], row["trainer"]) for row in table}
+            table += [row for row in before["rows"] if (row["kind"], row["trainer"]) not in measured]
+        out.write_text(json.dumps({**size, "rows": table}, indent=1) + "\n")
 
 
 def line(row: dict[str, Any]) -> str:
