@@ -25,7 +25,7 @@ from support.browser import Site, chromium, served  # noqa: E402  # pyright: ign
 OUT = ROOT / "docs" / "img"
 LARGEST = 150_000
 TEXT = "My fellow citizens, we the people of the United States ask Congress to keep the peace and to reduce the debt."
-PROMPT = "The most important thing in life is"
+PROMPT = "My fellow citizens, the state of our Union is"
 
 
 def fire(page: Page) -> None:
@@ -75,7 +75,7 @@ Pages = dict[str, tuple[str, Callable[[Page], None]]]
 """Of each picture: the address, and what is done there first."""
 
 
-def pages(feature: int, steered: int, extraction: str, sae: str, model: str, dataset: str) -> Pages:
+def pages(feature: int, extraction: str, sae: str, model: str, dataset: str) -> Pages:
     found = f"/features/{extraction}"
     return {
         "home": ("/", nothing),
@@ -84,7 +84,7 @@ def pages(feature: int, steered: int, extraction: str, sae: str, model: str, dat
         "feature-full": (f"{found}/{feature}?w=full&l=1", nothing),
         "label": (f"{found}/{feature}", label_anew),
         "fire": (f"/fire/{extraction}?text={TEXT}", fire),
-        "steer": (f"/steer/{extraction}?edits={steered}:add:1.5&n=40&prompt={PROMPT}", steer),
+        "steer": (f"/steer/{extraction}?edits={feature}:add:1&n=64&prompt={PROMPT}", steer),
         "datasets": ("/datasets", nothing),
         "dataset": (f"/datasets/{dataset}", nothing),
         "dataset-add": ("/datasets?add=1", nothing),
@@ -151,10 +151,10 @@ def pictures(browser: Browser, site: Site, look: str, options: dict, args: argpa
     def about(word: str) -> int:
         return (ask(f"{listed}&search={word}")["features"] or ask(listed)["features"])[0]["index"]
 
-    feature = about("peace") if args.feature is None else args.feature
+    feature = about("peaceful") if args.feature is None else args.feature
     names = [ask(f"/{kind}")[0]["name"] for kind in ("saes", "models", "datasets")]
     wanted = set(filter(None, args.only.split(",")))
-    for name, (address, act) in pages(feature, about("Europe"), extraction, *names).items():
+    for name, (address, act) in pages(feature, extraction, *names).items():
         if wanted and name not in wanted:
             continue
         page.goto(site.address + address)
