@@ -328,6 +328,7 @@ class _Training:
         quiet.caches = reading.caches
         probe = reconstruction(sae, quiet, held_out, spec.hookpoint, lane.target)
         splice = self._spliced(lane, sae, reading, held_out[:_CE_ROWS])
+        context.tell(Progress("measuring", len(held_out), len(held_out), "samples", lane.name))
         dead = int((trainer.silent >= trainer.dead_after).sum())
         metrics = {"fvu": probe.fvu, "l0": probe.l0, "ce_recovered": splice.ce_recovered, "kl": splice.kl, "dead": dead}
         record = keep_sae(self._record(lane, sae, metrics), sae, context, also=lane.lines.keep)
