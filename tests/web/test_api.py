@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from saescope import interactive
 from saescope.home import RUN_OF, Home
 from saescope.records import Label, Score
-from saescope.store import catalogue, jobs, open_database
+from saescope.store import catalogue, jobs, looking, open_database
 from saescope.store.features import MEASURES, FeatureStore
 from saescope.store.labels import add_labels, add_scores, choose_label, label_history
 from saescope.store.metrics import LINES, MetricLines
@@ -76,6 +76,19 @@ def test_points_and_matching_agree_with_the_list(client: TestClient) -> None:
     bits = np.frombuffer(client.get(f"{E}/matching", params={"where": "dead"}).content, np.uint8)
     held = np.flatnonzero(np.unpackbits(bits, bitorder="little")).tolist()
     assert held == indices(client.get(f"{E}/features", params={"where": "dead", "limit": FEATURES}).json())
+
+
+@pytest.mark.parametrize("stratum", [None, "top", "q4"])
+def test_examples_are_those_of_the_store_with_their_tokens(
+    client: TestClient, app: FastAPI, stratum: str | None
+) -> None:
+    _, browse = app.state.site.browse("topk-64-sotu")
+    for index in range(FEATURES):
+        expected = looking.show_examples(browse.store, browse.strings, index, stratum)
+        shown = client.get(f"{E}/features/{index}/examples", params={"stratum": stratum} if stratum else {}).json()
+        assert shown == expected
+        if stratum is None:
+            assert client.get(f"{E}/features/{index}").json()["examples"] == expected
 
 
 def test_stars_notes_and_labels_are_kept_and_shown(client: TestClient) -> None:

@@ -61,3 +61,6 @@ export function moment(iso: string | null | undefined): string {
 }
 
 export const plural = (n: number, one: string, many = `${one}s`) => `${int(n)} ${n === 1 ? one : many}`;
+
+/** A field of a spec as people write it: d_sae, b_dec and p_end are symbols. */
+export const fieldName = (name: string) => (/^[a-z]_/.test(name) ? name : name.replaceAll("_", " "));

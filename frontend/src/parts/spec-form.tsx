@@ -4,6 +4,7 @@ import { useEffect, useMemo, useState, type ReactNode } from "react";
 import { ApiError } from "../api/client";
 import { startJob, type Job } from "../api/jobs";
 import { schema, type Field, type Schema } from "../api/queries";
+import { fieldName } from "../lib/format";
 import { useWords, type Words } from "../lib/hooks";
 import { useKeys } from "../lib/keys";
 import { Button, Checkbox } from "./controls";
@@ -36,8 +37,6 @@ interface Props {
   onStart?: (job: Job) => void;
 }
 
-const title = (name: string) => name.replaceAll("_", " ");
-
 /** The parts of a field that is something or nothing. */
 export function core(field: Field): Field {
   const some = field.anyOf?.find((one) => one.type !== "null" && one.const === undefined) ?? field.anyOf?.[0];
@@ -57,12 +56,12 @@ export function read(name: string, field: Field, text: string | undefined): { va
   }
   if (part.type === "integer" || part.type === "number") {
     const number = Number(raw.replaceAll(/[,_  ]/g, ""));
-    if (!Number.isFinite(number)) return { error: `${title(name)} is a number` };
-    if (part.type === "integer" && !Number.isInteger(number)) return { error: `${title(name)} is a whole number` };
-    if (part.exclusiveMinimum !== undefined && number <= part.exclusiveMinimum) return { error: `${title(name)} is more than ${part.exclusiveMinimum}` };
-    if (part.minimum !== undefined && number < part.minimum) return { error: `${title(name)} is at least ${part.minimum}` };
-    if (part.exclusiveMaximum !== undefined && number >= part.exclusiveMaximum) return { error: `${title(name)} is less than ${part.exclusiveMaximum}` };
-    if (part.maximum !== undefined && number > part.maximum) return { error: `${title(name)} is at most ${part.maximum}` };
+    if (!Number.isFinite(number)) return { error: `${fieldName(name)} is a number` };
+    if (part.type === "integer" && !Number.isInteger(number)) return { error: `${fieldName(name)} is a whole number` };
+    if (part.exclusiveMinimum !== undefined && number <= part.exclusiveMinimum) return { error: `${fieldName(name)} is more than ${part.exclusiveMinimum}` };
+    if (part.minimum !== undefined && number < part.minimum) return { error: `${fieldName(name)} is at least ${part.minimum}` };
+    if (part.exclusiveMaximum !== undefined && number >= part.exclusiveMaximum) return { error: `${fieldName(name)} is less than ${part.exclusiveMaximum}` };
+    if (part.maximum !== undefined && number > part.maximum) return { error: `${fieldName(name)} is at most ${part.maximum}` };
     return { value: number };
   }
   return { value: text };
@@ -129,7 +128,7 @@ export function SpecForm({ verb, first, hidden = [], choices = {}, initial = NOT
     const by = part.default === null || part.default === undefined ? (known.required?.includes(name) ? "" : "by default") : Array.isArray(part.default) ? part.default.join(", ") : String(part.default);
     return (
       <div key={name} className="fieldline">
-        <label htmlFor={`f-${name}`}>{title(name)}</label>
+        <label htmlFor={`f-${name}`}>{fieldName(name)}</label>
         <div className="fieldbox">
           {inputs[name]?.(text, set) ?? <Input name={name} field={part} text={text} set={set} options={choices[name]} placeholder={by} wrong={Boolean(wrong)} />}
         </div>
@@ -144,7 +143,7 @@ export function SpecForm({ verb, first, hidden = [], choices = {}, initial = NOT
         {rest.length > 0 && (
           <button type="button" className="fold" aria-expanded={!folded} onClick={() => setFolded(!folded)}>
             <Icon name={folded ? "right" : "down"} size={14} />
-            <span>{folded ? "More" : "Fewer"}: <span className="dim">{rest.map(title).join(", ")}</span></span>
+            <span>{folded ? "More" : "Fewer"}: <span className="dim">{rest.map(fieldName).join(", ")}</span></span>
           </button>
         )}
         {!folded && rest.map(line)}
@@ -153,7 +152,7 @@ export function SpecForm({ verb, first, hidden = [], choices = {}, initial = NOT
       <div className="formside">
         {aside?.(ready ? spec : null)}
         <Button look="primary" type="submit" keys="Ctrl ↵" disabled={!ready || busy}>{action}</Button>
-        {missing.length > 0 && <p className="xs dim">Still to say: {missing.map(title).join(", ")}.</p>}
+        {missing.length > 0 && <p className="xs dim">Still to say: {missing.map(fieldName).join(", ")}.</p>}
       </div>
     </form>
   );
@@ -165,7 +164,7 @@ function Input({ name, field, text, set, options, placeholder, wrong }: { name: 
   if (field.type === "array" && options) {
     const chosen = text.split(",").filter(Boolean);
     return (
-      <div className="many" role="group" aria-label={title(name)}>
+      <div className="many" role="group" aria-label={fieldName(name)}>
         {options.map((option) => (
           <Checkbox key={option.value} checked={chosen.includes(option.value)} onChange={(event) => set((event.target.checked ? [...chosen, option.value] : chosen.filter((one) => one !== option.value)).join(","))}>
             {option.text ?? option.value}

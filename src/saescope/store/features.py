@@ -261,8 +261,9 @@ class FeatureStore:
             if stratum is None or name == stratum
         ]
         rows = [row for *_, row in sorted(chosen)]
-        if rows == [*range(rows[0], rows[0] + len(rows))] if rows else True:  # as they are written
-            return table.slice(rows[0] if rows else 0, len(rows))
+        first = rows[0] if rows else 0
+        if rows == [*range(first, first + len(rows))]:  # as extractions write them
+            return table.slice(first, len(rows))
         return table.take(pa.array(rows, pa.int64()))
 
     def list(

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { Fragment, lazy, Suspense, useEffect, useState } from "react";
 import { job as jobQuery, jobs as jobsQuery, kindOf, live, share, stateOf, useJobEvents, type Job as JobRow, type JobDetail } from "../../api/jobs";
-import { bytes, figures, int, moment, percent, seconds } from "../../lib/format";
+import { bytes, fieldName, figures, int, moment, percent, seconds } from "../../lib/format";
 import { useKeys } from "../../lib/keys";
 import { Bar, Button, Status } from "../../parts/controls";
 import { Page } from "../../parts/page";
@@ -158,7 +158,7 @@ function Detail({ job }: { job: JobDetail }) {
       <section>
         <h2>Asked for</h2>
         <dl className="defs">
-          {Object.entries(job.spec).filter(([, value]) => value !== null).map(([name, value]) => <Fragment key={name}><dt>{name.replaceAll("_", " ")}</dt><dd className="mono">{short(typeof value === "object" ? JSON.stringify(value) : String(value))}</dd></Fragment>)}
+          {Object.entries(job.spec).filter(([, value]) => value !== null).map(([name, value]) => <Fragment key={name}><dt>{fieldName(name)}</dt><dd className="mono">{short(typeof value === "object" ? JSON.stringify(value) : String(value))}</dd></Fragment>)}
           <dt>id</dt><dd className="mono">{job.id}</dd>
         </dl>
       </section>
