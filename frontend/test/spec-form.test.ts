@@ -12,8 +12,8 @@ describe("a field of a form", () => {
     expect(read("k", { type: "integer", default: 32 }, "")).toEqual({});
   });
   it("says what would work where it does not", () => {
-    expect(read("d_sae", { type: "integer", exclusiveMinimum: 0 }, "0").error).toBe("d sae is more than 0");
-    expect(read("d_sae", { type: "integer" }, "1.5").error).toBe("d sae is a whole number");
+    expect(read("d_sae", { type: "integer", exclusiveMinimum: 0 }, "0").error).toBe("d_sae is more than 0");
+    expect(read("d_sae", { type: "integer" }, "1.5").error).toBe("d_sae is a whole number");
     expect(read("lr", { anyOf: [{ type: "number" }, { type: "null" }] }, "x").error).toBe("lr is a number");
   });
   it("takes numbers as people write them", () => {
