@@ -6,7 +6,8 @@ import psutil
 import pytest
 import torch
 
-from saescope.models.allocator import give_back_memory, keep_freed_memory
+from saescope.models import allocator
+from saescope.models.allocator import Tidy, give_back_memory, keep_freed_memory
 
 
 def test_glibc_keeps_freed_memory_and_others_are_left_alone():
@@ -30,3 +31,13 @@ def test_memory_kept_can_be_given_back():
     del large
     give_back_memory()
     assert process.memory_info().rss < held - (200 << 20)
+
+
+def test_memory_is_given_back_only_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, given = [100.0], []
+    monkeypatch.setattr(allocator.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(allocator, "give_back_memory", lambda: given.append(now[0]))
+    tidy = Tidy(seconds=10.0)
+    for now[0] in (100.0, 109.9, 110.0, 115.0, 120.5):
+        tidy()
+    assert given == [110.0, 120.5]

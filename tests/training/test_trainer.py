@@ -111,6 +111,12 @@ def test_relu_is_sparser_with_a_larger_penalty() -> None:
     assert counts[0] > 1.3 * counts[1]
 
 
+def test_gradients_are_not_held_between_steps() -> None:
+    trainer = new_trainer("topk", 10)
+    trainer.step(activations(256, 0))
+    assert all(parameter.grad is None for parameter in trainer._weights.parameters().values())
+
+
 @pytest.mark.parametrize("kind", ["topk", "batchtopk"])
 def test_auxk_revives_a_feature_killed_by_hand(kind: str) -> None:
     trainer = new_trainer(kind, 2000, d_sae=48, lr=3e-3)
@@ -120,9 +126,16 @@ def test_auxk_revives_a_feature_killed_by_hand(kind: str) -> None:
     with torch.no_grad():
         weights.b_enc[:4] = -3
     trainer.silent[:4] = trainer.dead_after
+    grads: dict[str, torch.Tensor] = {}
+    hooks = [
+        getattr(weights, name).register_hook(lambda grad, name=name: grads.update({name: grad[:4].clone()}))
+        for name in ("encoder", "b_enc")
+    ]
     assert trainer.step(activations(256, 500)).dead == 4
-    assert bool((weights.encoder.grad[:4].norm(dim=1) > 0).all())
-    assert bool((weights.b_enc.grad[:4] != 0).all())
+    assert bool((grads["encoder"].norm(dim=1) > 0).all())
+    assert bool((grads["b_enc"] != 0).all())
+    for hook in hooks:
+        hook.remove()
     for batch in batches(750, start=501):
         last = trainer.step(batch)
         if not last.dead:

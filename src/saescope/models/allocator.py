@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import platform
+import time
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
@@ -16,6 +17,19 @@ def give_back_memory() -> bool:
         return bool(ctypes.CDLL(None).malloc_trim(0))
     except (OSError, AttributeError):
         return False
+
+
+class Tidy:
+    """`give_back_memory` from time to time: what freed blocks are too small for, or nobody needs any more, adds up."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def __call__(self) -> None:
+        """Give back, if the last time was so many seconds ago."""
+        if time.monotonic() - self._last >= self._seconds:
+            give_back_memory()
+            self._last = time.monotonic()
 
 
 @functools.cache

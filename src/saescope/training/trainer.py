@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import BadValue, Mismatch
-from ..models.allocator import give_back_memory, keep_freed_memory
+from ..models.allocator import Tidy, give_back_memory, keep_freed_memory
 from ..records import TrainMeasure, TrainStep
 from ..sae import KINDS, Sae, SaeConfig
 from ..specs import TrainSae
@@ -28,6 +28,9 @@ _FREE = ("name", "checkpoint_every", "metrics_every", "evaluate_every", "estimat
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 """What a state calls Adam's two moments."""
+
+_tidy = Tidy(seconds=10.0)
+"""Between steps, of all trainers together."""
 
 _SAELENS = {"relu": "standard", "matryoshka": "matryoshka_batchtopk"}
 """Kinds that SAELens calls otherwise."""
@@ -111,7 +114,7 @@ class Trainer:
         if (target is not None) != self.transcoder:
             raise Mismatch("a transcoder is trained on pairs, an SAE is not", "give a target to a transcoder alone")
         rows, (batch, weights, adam) = len(x), self._ready(x, target)
-        lr = self.lr
+        lr, self._last = self.lr, None  # what the last step held makes room for this one
         outcome = self.objective.loss(weights, batch, self._terms())
         loss = float(outcome.loss.detach())
         self._check(loss, "loss")
@@ -120,6 +123,8 @@ class Trainer:
         norm = adam.project()
         self._check(norm, "gradient")
         adam.step(lr, min(1.0, self.spec.clip / (norm + 1e-6)))
+        adam.forget_gradients()  # not held through the next forward
+        _tidy()
         if weights.threshold is not None:
             weights.threshold.data.clamp_(min=0)
 
