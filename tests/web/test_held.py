@@ -140,6 +140,41 @@ def test_a_quick_endpoint_takes_a_thread_only_where_it_may_wait(ready: bool) -> 
     assert (ran == [threading.get_ident()]) == ready
 
 
+def test_the_event_loop_waits_for_no_thread_that_makes_an_answer() -> None:
+    site, slow = Site(Home(Path("."))), threading.Event()
+    begun = threading.Event()
+
+    def wait() -> bytes:
+        begun.set()
+        slow.wait(30)
+        return b"slow"
+
+    thread = threading.Thread(target=lambda: site.answer("slow", wait))
+    thread.start()
+    begun.wait(30)
+
+    async def ask() -> bytes:
+        return site.answer("quick", lambda: b"quick")
+
+    assert anyio.run(ask) == b"quick"
+    slow.set()
+    thread.join()
+    assert site.answer("slow", bytes) == b"slow"
+
+
+def test_a_home_that_cannot_be_opened_stops_no_server(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = threading.Event()
+
+    def broken(_: Site) -> None:
+        tried.set()
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Site, "open_newest", broken)
+    with TestClient(app, base_url="http://127.0.0.1:8420") as client:
+        tried.wait(30)
+        assert client.get("/api/health").status_code == 200
+
+
 def test_files_without_the_peaks_column_are_read_all_the_same(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_database(home) as db:
         record = catalogue.extraction(db, "topk-64-sotu")

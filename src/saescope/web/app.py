@@ -1,6 +1,7 @@
 """The app: every resource under /api, the pages beside it, the guard in front."""
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Collection
 from typing import Any
@@ -18,6 +19,8 @@ from .login import Password, add_login
 from .memory import give_back
 from .pages import add_pages
 from .site import Site
+
+_LOG = logging.getLogger("saescope.web")
 
 _THREADS = max(2, os.cpu_count() or 2)
 """Requests worked on at a time: more would only take turns, and memory."""
@@ -54,8 +57,12 @@ def create_app(
 
 async def _open_newest(site: Site) -> None:
     """Open what is asked for first, most likely, before it is: some seconds of reading for very many features."""
-    with contextlib.suppress(StudioError):  # whoever asks for it is told
+    try:
         await anyio.to_thread.run_sync(site.open_newest)
+    except StudioError:
+        pass  # whoever asks for it is told
+    except Exception as problem:
+        _LOG.warning("the newest extraction cannot be opened", exc_info=problem)
 
 
 async def _tidy() -> None:

@@ -1,5 +1,6 @@
 """What requests share: the home, its catalogue for reading and for writing, extractions and answers held ready."""
 
+import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -76,13 +77,18 @@ class Site:
         return self._downloading
 
     def answer(self, tag: str, make: Callable[[], bytes]) -> bytes:
-        """The answer that a tag stands for. One is made at a time: two would take the interpreter from each other at
-        every step, for a tenth fewer in all; opening an extraction, or removing one, goes on beside it.
+        """The answer that a tag stands for. Threads make one at a time: two would take the interpreter from each other
+        at every step, for a tenth fewer in all; opening an extraction, or removing one, goes on beside it. The event
+        loop waits for no thread.
         """
 
         def alone() -> bytes:
-            with self._making:
+            mine = self._making.acquire(blocking=not _in_event_loop())
+            try:
                 return make()
+            finally:
+                if mine:
+                    self._making.release()
 
         return self.answers.get(tag, alone)
 
@@ -162,6 +168,14 @@ class Site:
 def now() -> str:
     """The time as records have it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _site(request: Request) -> Site:  # async: FastAPI calls any other in a thread, for each request
