@@ -118,7 +118,7 @@ class Trainer:
         outcome = self.objective.loss(weights, batch, self._terms())
         loss = float(outcome.loss.detach())
         self._check(loss, "loss")
-        adam.forget_gradients()
+        adam.forget_gradients()  # of a step that failed
         outcome.loss.backward()
         norm = adam.project()
         self._check(norm, "gradient")

@@ -14,7 +14,7 @@ def quick(answer: Callable[..., Response]) -> Callable[..., Awaitable[Response]]
     """Call an endpoint in the event loop where all that it needs is held ready, else in a thread.
 
     A thread is worth it for what waits. What only computes takes Python's interpreter from the loop and back again
-    with every system call of either: a sixth fewer answers, each twice as late.
+    with every system call of either: a fifth fewer answers (docs/performance.md).
     """
 
     @functools.wraps(answer)
